@@ -1,0 +1,50 @@
+//! The enforcement receipt: for each limit, which file holds it and which value the kernel said it holds.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether the kernel enforces a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnforcementState {
+    /// Written, read back, equal.
+    Enforced,
+    /// The kernel took it but gives no guarantee (e.g. `memory.soft_limit_in_bytes`).
+    BestEffort,
+    /// Not enforced; the reason says why.
+    Unenforced,
+}
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnforcementEntry {
+    /// `cpu`, `memory`, `swap`, `pids`, `gpu`.
+    pub limit: String,
+    /// Whether it is enforced.
+    pub state: EnforcementState,
+    /// What was asked, in the file's own notation.
+    pub requested: String,
+    /// What the kernel holds, as read back; `None` when nothing could be read.
+    pub actual: Option<String>,
+    /// The kernel file, absolute.
+    pub file: Option<String>,
+    /// Why it is not (fully) enforced.
+    pub reason: Option<String>,
+}
+
+/// All limits of one lease.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnforcementReceipt {
+    /// `v1`, `v2`, `hybrid` or `none`.
+    pub cgroup_version: String,
+    /// The cgroup directories of the lease, absolute.
+    pub cgroups: Vec<String>,
+    /// One entry a limit.
+    pub entries: Vec<EnforcementEntry>,
+}
+
+impl EnforcementReceipt {
+    /// Whether every limit is enforced.
+    pub fn is_enforced(&self) -> bool {
+        self.entries.iter().all(|e| e.state == EnforcementState::Enforced)
+    }
+}

@@ -1,0 +1,63 @@
+//! Events: what changed, in one sequence per node.
+
+use crate::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "noun and verb say it")]
+pub enum EventKind {
+    NodeStarted,
+    AssetRegistered,
+    AssetUpdated,
+    AssetRemoved,
+    AllocationActive,
+    AllocationFailed,
+    AllocationEnded,
+    AllocationAdopted,
+    PackageAdded,
+    ExecutionQueued,
+    ExecutionStarted,
+    ExecutionRunning,
+    ExecutionAdopted,
+    ExecutionEnded,
+}
+
+impl EventKind {
+    /// The name on the wire, e.g. `allocation_active`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NodeStarted => "node_started",
+            Self::AssetRegistered => "asset_registered",
+            Self::AssetUpdated => "asset_updated",
+            Self::AssetRemoved => "asset_removed",
+            Self::AllocationActive => "allocation_active",
+            Self::AllocationFailed => "allocation_failed",
+            Self::AllocationEnded => "allocation_ended",
+            Self::AllocationAdopted => "allocation_adopted",
+            Self::PackageAdded => "package_added",
+            Self::ExecutionQueued => "execution_queued",
+            Self::ExecutionStarted => "execution_started",
+            Self::ExecutionRunning => "execution_running",
+            Self::ExecutionAdopted => "execution_adopted",
+            Self::ExecutionEnded => "execution_ended",
+        }
+    }
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number, from 1, without gaps on one node.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// The id of what it is about.
+    pub subject: String,
+    /// What a listener needs to show it.
+    pub data: Value,
+}

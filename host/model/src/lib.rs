@@ -1,0 +1,27 @@
+//! Domain types of HyperMesh: typed ids, units, leases, executions, packages, events.
+//!
+//! Everything here is plain data plus the rules that need no I/O: what a valid id is, what a unit may hold, which
+//! state may follow which. Nothing here knows HTTP, SQL, cgroups or WebAssembly; the layers above do.
+#![forbid(unsafe_code)]
+
+pub mod asset;
+pub mod enforcement;
+pub mod event;
+pub mod execution;
+pub mod id;
+pub mod lease;
+pub mod package;
+pub mod time;
+pub mod units;
+
+pub use asset::{Asset, AssetStatus, AssetType, Capacity, Location, PrivacyLevel, VmLimits, VmSpec};
+pub use enforcement::{EnforcementEntry, EnforcementReceipt, EnforcementState};
+pub use event::{Event, EventKind};
+pub use execution::{
+    Cause, Execution, ExecutionRequest, ExecutionStatus, InputFile, LogLine, OutputFile, ResourceUsage,
+};
+pub use id::{AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, Subject};
+pub use lease::{Grant, Lease, LeaseStatus};
+pub use package::{Capability, Operation, Package, World};
+pub use time::Timestamp;
+pub use units::{Bytes, InvalidUnit, MilliCpu};
