@@ -1,0 +1,51 @@
+//! The store against real files: what is acknowledged stays, what fails leaves no trace, two can't share one.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test code")]
+
+mod basics;
+mod crash;
+mod disk;
+mod groups;
+mod journal;
+mod model;
+
+use hypermesh_store::{Batch, Record, Store};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+/// A small record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Note {
+    id: String,
+    text: String,
+    weight: f64,
+}
+
+impl Record for Note {
+    const TABLE: &'static str = "notes";
+    type Key = String;
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+fn note(id: impl ToString, text: &str) -> Note {
+    Note { id: id.to_string(), text: text.to_owned(), weight: 0.5 }
+}
+
+/// A store in a folder of its own.
+fn fresh() -> (TempDir, Store) {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(&folder.path().join("node.db")).unwrap();
+    (folder, store)
+}
+
+fn reopen(folder: &TempDir, store: Store) -> Store {
+    drop(store);
+    Store::open(&folder.path().join("node.db")).unwrap()
+}
+
+fn batch(fill: impl FnOnce(&mut Batch) -> &mut Batch) -> Batch {
+    let mut batch = Batch::new();
+    fill(&mut batch);
+    batch
+}

@@ -1,0 +1,15 @@
+//! What the node says about itself: logs on stderr, a metrics registry for `/metrics`, and short histories in memory.
+//!
+//! Everything here only records; nothing measures. Who measures (hardware, sandbox, API) calls in with numbers. Nothing
+//! blocks beyond a short lock, and only setting up the log can fail.
+#![forbid(unsafe_code)]
+
+mod labels;
+pub mod logging;
+pub mod metrics;
+pub mod series;
+
+pub use labels::{CreateOutcome, Phase, ReleaseOutcome};
+pub use logging::{LogFormat, LoggingError, error_chain, init_logging};
+pub use metrics::{METRICS_CONTENT_TYPE, Metrics};
+pub use series::{Point, Resolution, Series};
