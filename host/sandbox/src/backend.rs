@@ -1,0 +1,133 @@
+//! The one interface to cgroups, and the choice of what is behind it.
+//!
+//! Calls block for microseconds (kernel memory, no disk) except [`CgroupBackend::kill`] and `remove`, which wait for
+//! processes to be gone; call those from a blocking thread.
+
+use crate::kernel_backend::KernelBackend;
+use crate::kernel_fs::KernelFolders;
+use crate::unenforced::Unenforced;
+use crate::{CgroupError, CgroupSettings, CgroupVersion, FoundLease, GroupUsage, Limits};
+use hypermesh_model::{EnforcementReceipt, LeaseId};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Groups of leases and their leaves.
+///
+/// A method fails with [`CgroupError`] naming the file; a lease that does not exist is `is_missing()`.
+pub trait CgroupBackend: Send + Sync {
+    /// What holds the limits.
+    fn version(&self) -> CgroupVersion;
+
+    /// Why nothing is enforced; `None` when the kernel enforces.
+    fn unavailable_reason(&self) -> Option<String>;
+
+    /// Makes the lease's group, writes its limits, reads them back and saves `record` as an extended attribute where
+    /// the kernel lets it. Doing it again with the same limits changes nothing.
+    ///
+    /// # Errors
+    /// When the kernel refuses a group or a value; what this call made is removed again. A limit that the kernel has
+    /// no file for is no error: its entry is `Unenforced` and says why.
+    fn create(
+        &self,
+        lease: &LeaseId,
+        limits: &Limits,
+        record: &str,
+    ) -> Result<EnforcementReceipt, CgroupError>;
+
+    /// Makes a leaf, with limits tighter than the lease's if given. The receipt is about the leaf's own limits.
+    ///
+    /// # Errors
+    /// As for `create`, and when the lease has no group or the name is not one path component.
+    fn create_leaf(
+        &self,
+        lease: &LeaseId,
+        leaf: &str,
+        limits: Option<&Limits>,
+    ) -> Result<EnforcementReceipt, CgroupError>;
+
+    /// The files to which a process writes `0` to join the leaf. All of them, in this order.
+    fn join_files(&self, lease: &LeaseId, leaf: &str) -> Vec<PathBuf>;
+
+    /// What the kernel has counted, for the lease or one leaf.
+    ///
+    /// # Errors
+    /// When the group does not exist or a file cannot be read.
+    fn usage(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<GroupUsage, CgroupError>;
+
+    /// The processes in a leaf, or in all leaves; empty when there is no such group. Sorted.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    fn processes(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<Vec<u32>, CgroupError>;
+
+    /// Kills every process of the leaf or lease and returns when none is left. No such group is `Ok`.
+    ///
+    /// # Errors
+    /// [`CgroupError::StillPopulated`] when some outlive the deadline (10 s), e.g. in uninterruptible sleep.
+    fn kill(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<(), CgroupError>;
+
+    /// Removes a leaf; processes that are exiting are waited for (2 s). A missing one is `Ok`.
+    ///
+    /// # Errors
+    /// When processes live in it.
+    fn remove_leaf(&self, lease: &LeaseId, leaf: &str) -> Result<(), CgroupError>;
+
+    /// Removes the lease's group with everything below it, as `remove_leaf` does.
+    ///
+    /// # Errors
+    /// When processes live in it.
+    fn remove(&self, lease: &LeaseId) -> Result<(), CgroupError>;
+
+    /// The leases that the kernel's tree holds for this node, sorted by id.
+    ///
+    /// # Errors
+    /// When the tree cannot be read.
+    fn leases(&self) -> Result<Vec<FoundLease>, CgroupError>;
+
+    /// A new receipt from what the kernel holds now, compared with `limits`. Writes no limit.
+    ///
+    /// # Errors
+    /// When the group does not exist or a file cannot be read.
+    fn read_back(&self, lease: &LeaseId, limits: &Limits) -> Result<EnforcementReceipt, CgroupError>;
+
+    /// Removes the node's folder and `hypermesh` above it where they are empty. Best effort, at a clean stop.
+    fn close(&self);
+}
+
+/// Opens what the machine offers. Never fails: without usable cgroups the backend enforces nothing and says why.
+pub fn open(settings: CgroupSettings) -> Arc<dyn CgroupBackend> {
+    match KernelBackend::open(&settings, Box::new(KernelFolders)) {
+        Ok(backend) => Arc::new(backend),
+        Err(error) => Arc::new(Unenforced::new(error.reason())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hypermesh_model::NodeId;
+
+    fn reason(mountinfo: &str) -> String {
+        let root = tempfile::tempdir().unwrap();
+        let procfs = root.path().join("proc/self");
+        std::fs::create_dir_all(&procfs).unwrap();
+        std::fs::write(procfs.join("mountinfo"), mountinfo).unwrap();
+        std::fs::write(procfs.join("cgroup"), "3:cpu:/\n0::/\n").unwrap();
+        let node = NodeId::generate();
+        let system_root = root.path().to_owned();
+        let backend = open(CgroupSettings { system_root, parent: None, node, gpu_minors: vec![] });
+        assert_eq!(backend.version(), CgroupVersion::None);
+        backend.unavailable_reason().unwrap()
+    }
+
+    #[test]
+    fn a_machine_without_usable_cgroups_says_why() {
+        assert_eq!(reason(""), "no cgroup hierarchy is mounted");
+        let v1 = reason("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu");
+        assert!(v1.contains("cannot create") && v1.contains("sys/fs/cgroup/cpu/hypermesh"), "{v1}");
+        let v2 = reason("32 31 0:29 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
+        assert!(v2.contains("cannot create") && v2.contains("No such file"), "{v2}");
+        let freezer = reason("32 31 0:29 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer");
+        assert!(freezer.contains("freezer") || freezer.contains("none of cpu"), "{freezer}");
+    }
+}

@@ -1,0 +1,155 @@
+//! The file layer: kernel files are opened without O_CREAT, written in one call, and read back by others.
+//!
+//! O_CREAT would turn a wrong path inside the tmpfs above the v1 mounts into a plain file that takes every limit and
+//! enforces none. Making and removing folders goes through [`Folders`], the one thing that a fixture must imitate:
+//! only the kernel fills a new folder with files.
+
+use crate::CgroupError;
+use crate::error::is_missing;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Makes and removes single group folders.
+pub(crate) trait Folders: Send + Sync {
+    /// `mkdir(2)`.
+    fn make(&self, path: &Path) -> io::Result<()>;
+    /// `rmdir(2)`.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The kernel's own.
+pub(crate) struct KernelFolders;
+
+impl Folders for KernelFolders {
+    fn make(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+}
+
+/// Makes a group; whether it was made now. One that exists is fine, a file in its place is not.
+pub(crate) fn make_group(folders: &dyn Folders, path: &Path) -> Result<bool, CgroupError> {
+    match folders.make(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            Err(CgroupError::NotAGroup { path: path.to_owned() })
+        }
+        Err(source) => Err(CgroupError::Io { action: "create", path: path.to_owned(), source }),
+    }
+}
+
+/// Reads a file, without its last newline.
+pub(crate) fn read(path: &Path) -> Result<String, CgroupError> {
+    match fs::read_to_string(path) {
+        Ok(mut text) => {
+            text.truncate(text.trim_end().len());
+            Ok(text)
+        }
+        Err(source) => Err(CgroupError::Io { action: "read", path: path.to_owned(), source }),
+    }
+}
+
+/// Reads a file that this kernel may not have.
+pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, CgroupError> {
+    match read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.is_missing() => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Writes to a file that exists.
+pub(crate) fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
+    OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(value.as_bytes()))
+        .map_err(|source| CgroupError::Write { path: path.to_owned(), value: value.to_owned(), source })
+}
+
+/// Reads one number; `None` when the file does not exist.
+pub(crate) fn number(path: &Path) -> Result<Option<u64>, CgroupError> {
+    let Some(text) = read_optional(path)? else { return Ok(None) };
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(CgroupError::Malformed {
+            path: path.to_owned(),
+            text: text.chars().take(80).collect(),
+            expected: "a number",
+        }),
+    }
+}
+
+/// The number after `key` in a file of `key number` lines; `None` when the file or the key does not exist.
+pub(crate) fn keyed(path: &Path, key: &str) -> Result<Option<u64>, CgroupError> {
+    Ok(read_optional(path)?.and_then(|text| keyed_in(&text, key)))
+}
+
+fn keyed_in(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// The words of a file; none when it does not exist.
+pub(crate) fn words(path: &Path) -> Result<Vec<String>, CgroupError> {
+    Ok(read_optional(path)?.unwrap_or_default().split_whitespace().map(str::to_owned).collect())
+}
+
+/// The processes directly in a group; none when it does not exist. Processes of other PID namespaces read as 0 and
+/// are left out: they have no name here.
+pub(crate) fn processes(group: &Path) -> Result<Vec<u32>, CgroupError> {
+    let text = read_optional(&group.join("cgroup.procs"))?.unwrap_or_default();
+    Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid != 0).collect())
+}
+
+/// The groups directly below one; none when it does not exist.
+pub(crate) fn children(group: &Path) -> Result<Vec<PathBuf>, CgroupError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(group)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    };
+    match list() {
+        Ok(found) => Ok(found),
+        Err(e) if is_missing(&e) => Ok(Vec::new()),
+        Err(source) => Err(CgroupError::Io { action: "list", path: group.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writing_never_makes_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memory.max");
+        assert!(write(&path, "1").unwrap_err().is_missing());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_key_is_a_whole_word() {
+        let text = "oom_kill_disable 0\nunder_oom 0\noom_kill 3";
+        assert_eq!(keyed_in(text, "oom_kill"), Some(3));
+        assert_eq!(keyed_in(text, "oom"), None);
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_group_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasks");
+        fs::write(&path, "").unwrap();
+        assert!(matches!(make_group(&KernelFolders, &path), Err(CgroupError::NotAGroup { .. })));
+    }
+}

@@ -1,0 +1,39 @@
+//! cgroups v1, v2 and hybrid behind one trait, and the worker processes inside them.
+//!
+//! ```text
+//! <parent>/hypermesh/<node>/<lease>/<leaf>     limits on the lease, processes only in leaves
+//! ```
+//!
+//! A lease is a group with limits; every limit that is written is read back, and the pair goes into the receipt. Which
+//! kernel interface holds them is decided once, in [`open`], from what is mounted and writable. Where nothing is, the
+//! backend that it returns keeps no kernel state and says why in every receipt.
+//!
+//! Left to others: which limits a lease gets (mesh), when to kill or remove (node), namespaces, seccomp and Landlock.
+//! Fails with [`CgroupError`], which names the file and, on a refused write, the value.
+
+pub mod backend;
+mod detect;
+mod error;
+mod gpu;
+mod kernel_backend;
+mod kernel_fs;
+mod kill;
+mod probe;
+mod setting;
+mod tree;
+mod types;
+mod unenforced;
+mod v1;
+mod v2;
+pub mod worker;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod v2_tests;
+
+pub use backend::{CgroupBackend, open};
+pub use error::CgroupError;
+pub use probe::{Finding, probe};
+pub use types::{CgroupSettings, CgroupVersion, FoundLease, GroupUsage, Limits};
+pub use worker::{Entry, PidFd, ProcessId, WorkerCommand, WorkerProcess, enter, identify, is_alive, spawn};

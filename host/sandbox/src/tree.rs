@@ -1,0 +1,225 @@
+//! The groups of this node over all hierarchies: made, listed and removed together.
+//!
+//! On v1 one lease is a folder in each hierarchy; on v2 it is one folder. A lease exists as soon as one hierarchy has
+//! it, so that what a crash left half made is found and removed.
+
+use crate::kernel_fs::{Folders, children, make_group, processes};
+use crate::{CgroupError, FoundLease};
+use hypermesh_model::LeaseId;
+use rustix::io::Errno;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The folder that all nodes of a machine share below their parent.
+pub(crate) const TOP: &str = "hypermesh";
+/// How long a removal waits for processes that are exiting; they leave their group within milliseconds of their end.
+const REMOVE_DEADLINE: Duration = Duration::from_secs(2);
+/// First and longest pause between two tries of a removal.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
+/// Longest leaf name: a prefix and an id, far below the 255 bytes of a file name.
+const MAX_LEAF_NAME: usize = 128;
+/// Where the record of a lease is kept; `trusted.` for kernels before 5.7, which allow no `user.` attributes here.
+const RECORDS: [&str; 2] = ["user.hypermesh.lease", "trusted.hypermesh.lease"];
+
+/// One hierarchy, with this node's folder in it.
+pub(crate) struct Hierarchy {
+    /// The v1 controllers that it has; empty for cgroup2.
+    pub(crate) controllers: Vec<String>,
+    /// Whether it is cgroup2: the only one on v2, the shadow on hybrid.
+    pub(crate) is_unified: bool,
+    /// `<parent>/hypermesh/<node>`.
+    pub(crate) node: PathBuf,
+}
+
+/// All hierarchies; the one with `cgroup.kill`, if any, comes first, so that a process that joins is killable first.
+pub(crate) struct Tree {
+    pub(crate) folders: Box<dyn Folders>,
+    pub(crate) hierarchies: Vec<Hierarchy>,
+}
+
+impl Hierarchy {
+    pub(crate) fn dir(&self, lease: &LeaseId, leaf: Option<&str>) -> PathBuf {
+        let dir = self.node.join(lease.as_str());
+        match leaf {
+            Some(leaf) => dir.join(leaf),
+            None => dir,
+        }
+    }
+}
+
+impl Tree {
+    /// The group's folders, one a hierarchy.
+    pub(crate) fn dirs(&self, lease: &LeaseId, leaf: Option<&str>) -> Vec<PathBuf> {
+        self.hierarchies.iter().map(|h| h.dir(lease, leaf)).collect()
+    }
+
+    /// The group's folder in the v1 hierarchy of a controller.
+    pub(crate) fn dir_of(&self, controller: &str, lease: &LeaseId, leaf: Option<&str>) -> Option<PathBuf> {
+        let hierarchy = self.hierarchies.iter().find(|h| h.controllers.iter().any(|c| c == controller))?;
+        Some(hierarchy.dir(lease, leaf))
+    }
+
+    /// The group's folder in cgroup2.
+    pub(crate) fn unified_dir(&self, lease: &LeaseId, leaf: Option<&str>) -> Option<PathBuf> {
+        Some(self.hierarchies.iter().find(|h| h.is_unified)?.dir(lease, leaf))
+    }
+
+    /// Makes the group everywhere; what was made now, for [`Tree::undo`]. On failure nothing stays.
+    pub(crate) fn make(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<Vec<PathBuf>, CgroupError> {
+        let mut made = Vec::with_capacity(self.hierarchies.len());
+        for dir in self.dirs(lease, leaf) {
+            match make_group(self.folders.as_ref(), &dir) {
+                Ok(true) => made.push(dir),
+                Ok(false) => {}
+                Err(error) => {
+                    self.undo(&made);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Removes groups that were just made and hold nothing.
+    pub(crate) fn undo(&self, made: &[PathBuf]) {
+        for dir in made.iter().rev() {
+            if let Err(error) = self.folders.remove(dir) {
+                tracing::warn!(group = %dir.display(), %error, "a group that was just made stays behind");
+            }
+        }
+    }
+
+    /// Removes the group and all below it everywhere.
+    pub(crate) fn remove(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + REMOVE_DEADLINE;
+        self.dirs(lease, leaf).iter().try_for_each(|dir| remove_below(self.folders.as_ref(), dir, deadline))
+    }
+
+    /// The processes of the group and of all groups below it, over all hierarchies.
+    pub(crate) fn processes(
+        &self,
+        lease: &LeaseId,
+        leaf: Option<&str>,
+    ) -> Result<BTreeSet<u32>, CgroupError> {
+        let mut found = BTreeSet::new();
+        for dir in self.dirs(lease, leaf) {
+            collect_processes(&dir, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Saves the record with the lease; without it a lease is found by its name only.
+    pub(crate) fn save_record(&self, lease: &LeaseId, record: &str) {
+        let Some(first) = self.hierarchies.first() else { return };
+        let dir = first.dir(lease, None);
+        let refused = |name: &&str| xattr::set(&dir, name, record.as_bytes()).err();
+        let errors: Vec<_> = RECORDS.iter().map_while(refused).collect();
+        if errors.len() == RECORDS.len() {
+            tracing::debug!(group = %dir.display(), ?errors, "the kernel keeps no record here");
+        }
+    }
+
+    /// The leases that any hierarchy holds.
+    pub(crate) fn leases(&self) -> Result<Vec<FoundLease>, CgroupError> {
+        let mut found: BTreeMap<String, FoundLease> = BTreeMap::new();
+        for hierarchy in &self.hierarchies {
+            for dir in children(&hierarchy.node)? {
+                let Some(id) = dir.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
+                    continue;
+                };
+                let lease =
+                    found.entry(id.clone()).or_insert(FoundLease { id, record: None, populated: false });
+                lease.record = lease.record.take().or_else(|| read_record(&dir));
+                if !lease.populated {
+                    let mut pids = BTreeSet::new();
+                    collect_processes(&dir, &mut pids)?;
+                    lease.populated = !pids.is_empty();
+                }
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Removes the node's folders and `hypermesh` above them where empty.
+    pub(crate) fn close(&self) {
+        for hierarchy in &self.hierarchies {
+            let top = hierarchy.node.parent().unwrap_or(&hierarchy.node);
+            for dir in [hierarchy.node.as_path(), top] {
+                if let Err(error) = self.folders.remove(dir) {
+                    tracing::debug!(group = %dir.display(), %error, "not removed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Checks that a name is one path component and not hidden.
+pub(crate) fn check_leaf(name: &str) -> Result<(), CgroupError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
+    let starts_well = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if starts_well && name.len() <= MAX_LEAF_NAME && name.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(CgroupError::InvalidName { name: name.chars().take(80).collect() })
+    }
+}
+
+fn read_record(dir: &Path) -> Option<String> {
+    let value = RECORDS.iter().find_map(|name| xattr::get(dir, name).ok().flatten())?;
+    String::from_utf8(value).ok()
+}
+
+fn collect_processes(dir: &Path, found: &mut BTreeSet<u32>) -> Result<(), CgroupError> {
+    found.extend(processes(dir)?);
+    children(dir)?.iter().try_for_each(|child| collect_processes(child, found))
+}
+
+/// rmdir first: the kernel says EBUSY when there is something below, and mostly there is not.
+fn remove_below(folders: &dyn Folders, dir: &Path, deadline: Instant) -> Result<(), CgroupError> {
+    let (mut pause, longest) = PAUSES;
+    loop {
+        let source = match folders.remove(dir) {
+            Ok(()) => return Ok(()),
+            Err(e) if crate::error::is_missing(&e) => return Ok(()),
+            Err(e) => e,
+        };
+        let below = children(dir)?;
+        let busy = source.raw_os_error() == Some(Errno::BUSY.raw_os_error())
+            || source.raw_os_error() == Some(Errno::NOTEMPTY.raw_os_error());
+        if !busy || (below.is_empty() && Instant::now() >= deadline) {
+            return Err(CgroupError::Io { action: "remove", path: dir.to_owned(), source });
+        }
+        if below.is_empty() {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(longest);
+        }
+        below.iter().try_for_each(|child| remove_below(folders, child, deadline))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn leaf_names_stay_inside_the_lease() {
+        for bad in ["", ".", "..", "a/b", "-a", ".device-probe", "a b", "a\n", &"a".repeat(129)] {
+            assert!(check_leaf(bad).is_err(), "{bad:?}");
+        }
+        check_leaf("exec-0198c2").unwrap();
+        check_leaf("attach-1-42").unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn a_good_leaf_name_is_one_component(name in "\\PC{0,140}") {
+            if check_leaf(&name).is_ok() {
+                let path = Path::new("/x").join(&name);
+                prop_assert_eq!(path.parent(), Some(Path::new("/x")));
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The plain data of the cgroup interface: what to open, which limits, what was counted, what was found.
+
+use hypermesh_model::{Bytes, MilliCpu, NodeId, ResourceUsage};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Which kernel interface holds the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CgroupVersion {
+    /// Controllers on v1 hierarchies, no cgroup2 mount.
+    V1,
+    /// One cgroup2 hierarchy with all controllers.
+    V2,
+    /// Controllers on v1, and a cgroup2 mount without them.
+    Hybrid,
+    /// No usable cgroups.
+    None,
+}
+
+impl fmt::Display for CgroupVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::Hybrid => "hybrid",
+            Self::None => "none",
+        })
+    }
+}
+
+/// What [`crate::open`] needs to know.
+#[derive(Debug, Clone)]
+pub struct CgroupSettings {
+    /// `/` in production; a folder with `proc` and `sys` below it in tests.
+    pub system_root: PathBuf,
+    /// Absolute cgroup path below the mount (`/hypermesh.slice`) under which `hypermesh` is made; `None` chooses the
+    /// node's own group. A fixed parent lets a restarted node find its leases even when it was started in another group.
+    pub parent: Option<String>,
+    /// The node, which names its own folder.
+    pub node: NodeId,
+    /// Device minors of all NVIDIA GPUs of the machine (`/dev/nvidia<minor>`).
+    pub gpu_minors: Vec<u32>,
+}
+
+/// Hard limits of one group. `None` is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU time a second. The kernel's smallest quota is 1 ms a second; less is held to that.
+    pub cpu: Option<MilliCpu>,
+    /// Memory, page cache included; the kernel rounds it down to whole pages. Swap on top is forbidden.
+    pub memory: Option<Bytes>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+    /// Minors of the GPUs that may be opened; `None` asks for no filter, an empty list forbids all.
+    pub gpu_minors: Option<Vec<u32>>,
+}
+
+/// What the kernel has counted for a group and everything below it. `None`: this kernel does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupUsage {
+    /// CPU time in nanoseconds.
+    pub cpu_time_ns: Option<u64>,
+    /// Memory now, page cache included.
+    pub memory_current: Option<Bytes>,
+    /// The highest memory so far, page cache included.
+    pub memory_peak: Option<Bytes>,
+    /// Kills by the OOM killer. On v1 those of leaves that were removed are no longer counted.
+    pub oom_kills: Option<u64>,
+    /// Periods in which this group's own quota held it back; `None` for a group without one: a leaf that is held back
+    /// by its lease's quota shows in the lease's count.
+    pub throttled_periods: Option<u64>,
+    /// Bytes read from and written to block devices. v1 counts only where the kernel's throttle policy is active
+    /// (always before Linux 6.10, since then on devices that ever had a throttle rule); otherwise `None`.
+    pub io_bytes: Option<u64>,
+}
+
+impl From<GroupUsage> for ResourceUsage {
+    fn from(usage: GroupUsage) -> Self {
+        Self {
+            cpu_time_ns: usage.cpu_time_ns,
+            memory_peak: usage.memory_peak,
+            network_bytes: None,
+            storage_io: usage.io_bytes,
+            throttled_periods: usage.throttled_periods,
+        }
+    }
+}
+
+/// A lease that the kernel's tree holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundLease {
+    /// The name of its group.
+    pub id: String,
+    /// The record that was saved with it, where the kernel keeps extended attributes.
+    pub record: Option<String>,
+    /// Whether a process lives in it.
+    pub populated: bool,
+}

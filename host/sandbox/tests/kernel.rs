@@ -1,0 +1,262 @@
+//! The real kernel: limits hold, usage is counted, groups are killed and go away. Needs root and writable cgroups.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use hypermesh_model::{Bytes, EnforcementState, LeaseId, MilliCpu, NodeId};
+use hypermesh_sandbox::{CgroupBackend, CgroupSettings, CgroupVersion, Limits, open};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A node of its own, whose groups go away with it.
+struct Node(Arc<dyn CgroupBackend>);
+
+impl Node {
+    /// `None`, visibly, where this machine enforces nothing.
+    fn start(test: &str, gpu_minors: Vec<u32>) -> Option<Self> {
+        Self::start_on(test, PathBuf::from("/"), gpu_minors)
+    }
+
+    fn start_on(test: &str, system_root: PathBuf, gpu_minors: Vec<u32>) -> Option<Self> {
+        let node = NodeId::generate();
+        let backend = open(CgroupSettings { system_root, parent: None, node, gpu_minors });
+        if let Some(reason) = backend.unavailable_reason() {
+            eprintln!("SKIPPED {test}: {reason}");
+            return None;
+        }
+        Some(Self(backend))
+    }
+
+    fn lease(&self, limits: &Limits) -> LeaseId {
+        let lease = LeaseId::generate();
+        self.0.create(&lease, limits, "").unwrap();
+        self.0.create_leaf(&lease, "exec-1", None).unwrap();
+        lease
+    }
+
+    /// A shell that joins the leaf by itself and then becomes `script`.
+    fn shell(&self, lease: &LeaseId, script: &str) -> Child {
+        let joins = self.0.join_files(lease, "exec-1");
+        let join: String = joins.iter().map(|f| format!("echo 0 > '{}' || exit 99\n", f.display())).collect();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{join}{script}")]).stdin(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null()).spawn().unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for found in self.0.leases().unwrap() {
+            let lease = LeaseId::parse(found.id).unwrap();
+            self.0.kill(&lease, None).unwrap();
+            self.0.remove(&lease).unwrap();
+        }
+        self.0.close();
+    }
+}
+
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !reached() {
+        assert!(Instant::now() < deadline, "{what} never happened");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn small() -> Limits {
+    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(64)), pids: Some(16), gpu_minors: None }
+}
+
+#[test]
+fn every_limit_is_written_read_back_and_enforced() {
+    let Some(node) = Node::start("every_limit_is_written_read_back_and_enforced", vec![]) else { return };
+    let lease = LeaseId::generate();
+    let receipt = node.0.create(&lease, &small(), "{\"lease\":1}").unwrap();
+    eprintln!("{receipt:#?}");
+    assert!(receipt.is_enforced() && receipt.entries.len() >= 3);
+    assert_eq!(receipt.cgroup_version, node.0.version().to_string());
+    for entry in &receipt.entries {
+        let held = std::fs::read_to_string(entry.file.as_ref().unwrap()).unwrap();
+        assert_eq!(Some(held.trim()), entry.actual.as_deref());
+    }
+    assert_eq!(node.0.read_back(&lease, &small()).unwrap(), receipt);
+    assert_eq!(node.0.create(&lease, &small(), "{\"lease\":1}").unwrap(), receipt, "idempotent");
+    let found = node.0.leases().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].id.as_str(), found[0].populated), (lease.as_str(), false));
+    assert_eq!(found[0].record.as_deref(), Some("{\"lease\":1}"));
+    node.0.remove(&lease).unwrap();
+    assert!(node.0.leases().unwrap().is_empty());
+    assert!(receipt.cgroups.iter().all(|dir| !std::path::Path::new(dir).exists()));
+    node.0.remove(&lease).unwrap();
+    node.0.kill(&lease, None).unwrap();
+    assert!(node.0.usage(&lease, None).unwrap_err().is_missing());
+}
+
+#[test]
+fn what_changed_behind_our_back_shows_in_the_next_receipt() {
+    let Some(node) = Node::start("what_changed_behind_our_back_shows_in_the_next_receipt", vec![]) else {
+        return;
+    };
+    let lease = node.lease(&small());
+    let receipt = node.0.read_back(&lease, &small()).unwrap();
+    let pids = receipt.entries.iter().find(|e| e.limit == "pids").unwrap();
+    std::fs::write(pids.file.as_ref().unwrap(), "max").unwrap();
+    let receipt = node.0.read_back(&lease, &small()).unwrap();
+    let pids = receipt.entries.iter().find(|e| e.limit == "pids").unwrap();
+    assert_eq!((pids.state, pids.actual.as_deref()), (EnforcementState::Unenforced, Some("max")));
+}
+
+#[test]
+fn a_limit_that_the_kernel_refuses_leaves_nothing_behind() {
+    let Some(node) = Node::start("a_limit_that_the_kernel_refuses_leaves_nothing_behind", vec![]) else {
+        return;
+    };
+    let lease = LeaseId::generate();
+    // PIDS_MAX is 2^22 on 64 bit (Documentation/admin-guide/sysctl/kernel.rst, threads); more is EINVAL.
+    let limits = Limits { pids: Some(u32::MAX), ..small() };
+    let error = node.0.create(&lease, &limits, "").unwrap_err();
+    assert!(error.to_string().contains("pids.max"), "{error}");
+    assert!(node.0.leases().unwrap().is_empty());
+}
+
+#[test]
+fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
+    let Some(node) = Node::start("a_quarter_of_a_core_is_a_quarter_of_a_core", vec![]) else { return };
+    let lease = node.lease(&Limits { cpu: Some(MilliCpu(250)), ..Limits::default() });
+    let mut spinner = node.shell(&lease, "while :; do :; done");
+    let used = || node.0.usage(&lease, Some("exec-1")).unwrap().cpu_time_ns.unwrap();
+    until("spinning", || used() > 50_000_000);
+    let (from, began) = (used(), Instant::now());
+    std::thread::sleep(Duration::from_secs(2));
+    let (spent, took) = (used() - from, began.elapsed().as_nanos());
+    let share = f64::from(u32::try_from(u128::from(spent) * 10_000 / took).unwrap()) / 100.0;
+    let usage = node.0.usage(&lease, None).unwrap();
+    eprintln!("25 % of a core: {share} %, throttled in {:?} periods", usage.throttled_periods);
+    assert!((23.0..=27.0).contains(&share), "{share} %");
+    assert!(usage.throttled_periods.unwrap() >= 10);
+    assert!(node.0.leases().unwrap()[0].populated);
+    assert_eq!(node.0.processes(&lease, None).unwrap(), [spinner.id()]);
+    let error = node.0.remove_leaf(&lease, "exec-1").unwrap_err();
+    assert!(!error.is_missing(), "a group with a process stays: {error}");
+    node.0.kill(&lease, Some("exec-1")).unwrap();
+    assert!(!spinner.wait().unwrap().success());
+}
+
+#[test]
+fn a_memory_hog_is_killed_and_counted() {
+    let Some(node) = Node::start("a_memory_hog_is_killed_and_counted", vec![]) else { return };
+    let lease = node.lease(&Limits { memory: Some(Bytes::mib(32)), ..Limits::default() });
+    let mut hog = node.shell(&lease, "x=0123456789abcdef; while :; do x=\"$x$x\"; done");
+    let status = hog.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status:?}");
+    let usage = node.0.usage(&lease, None).unwrap();
+    eprintln!("{usage:?}");
+    assert!(usage.oom_kills.unwrap() >= 1);
+    assert!((Bytes::mib(24)..=Bytes::mib(32)).contains(&usage.memory_peak.unwrap()));
+}
+
+#[test]
+fn the_process_over_the_limit_is_refused_and_all_others_are_killed() {
+    let test = "the_process_over_the_limit_is_refused_and_all_others_are_killed";
+    let Some(node) = Node::start(test, vec![]) else { return };
+    let lease = node.lease(&Limits { pids: Some(9), ..Limits::default() });
+    // The shell and 8 more fit; at the tenth it says "Cannot fork" and ends, and they stay.
+    let mut shell = node.shell(&lease, "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 600 & done; exit 0");
+    assert!(!shell.wait().unwrap().success());
+    assert_eq!(node.0.processes(&lease, None).unwrap().len(), 8);
+    assert_eq!(node.0.processes(&lease, Some("exec-1")).unwrap().len(), 8);
+    let began = Instant::now();
+    node.0.kill(&lease, None).unwrap();
+    eprintln!("8 processes killed in {:?}", began.elapsed());
+    assert!(node.0.processes(&lease, None).unwrap().is_empty());
+    node.0.remove(&lease).unwrap();
+}
+
+/// The real v1 hierarchies with the cgroup2 mount kept out of sight: processes that fork all the time are frozen first.
+#[test]
+fn without_cgroup2_even_what_keeps_forking_is_killed() {
+    let test = "without_cgroup2_even_what_keeps_forking_is_killed";
+    let root = tempfile::tempdir().unwrap();
+    let procfs = root.path().join("proc/self");
+    std::fs::create_dir_all(&procfs).unwrap();
+    std::os::unix::fs::symlink("/sys", root.path().join("sys")).unwrap();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let v1: String = mounts.lines().filter(|l| !l.contains("cgroup2")).map(|l| format!("{l}\n")).collect();
+    std::fs::write(procfs.join("mountinfo"), v1).unwrap();
+    std::fs::copy("/proc/self/cgroup", procfs.join("cgroup")).unwrap();
+    let Some(node) = Node::start_on(test, root.path().to_owned(), vec![]) else { return };
+    assert_eq!(node.0.version(), CgroupVersion::V1);
+    let lease = LeaseId::generate();
+    assert!(node.0.create(&lease, &small(), "").unwrap().is_enforced());
+    node.0.create_leaf(&lease, "exec-1", None).unwrap();
+    let forking = "while :; do (sleep 0.001 &) ; done";
+    let mut shells: Vec<Child> = (0..3).map(|_| node.shell(&lease, forking)).collect();
+    until("forking", || node.0.processes(&lease, None).unwrap().len() > 4);
+    let began = Instant::now();
+    node.0.kill(&lease, Some("exec-1")).unwrap();
+    eprintln!("forking processes killed in {:?}", began.elapsed());
+    assert!(node.0.processes(&lease, None).unwrap().is_empty());
+    for shell in &mut shells {
+        shell.wait().unwrap();
+    }
+    node.0.remove(&lease).unwrap();
+}
+
+#[test]
+fn a_leaf_may_be_tighter_than_its_lease() {
+    let Some(node) = Node::start("a_leaf_may_be_tighter_than_its_lease", vec![]) else { return };
+    let lease = node.lease(&small());
+    let tight = Limits { memory: Some(Bytes::mib(16)), pids: Some(4), ..Limits::default() };
+    assert!(node.0.create_leaf(&lease, "exec-2", Some(&tight)).unwrap().is_enforced());
+    node.0.remove_leaf(&lease, "exec-2").unwrap();
+    node.0.remove_leaf(&lease, "exec-2").unwrap();
+    assert!(node.0.create_leaf(&lease, "cgroup.procs", None).is_err(), "a kernel file is no leaf");
+}
+
+#[test]
+fn gpus_that_were_not_granted_are_denied() {
+    let test = "gpus_that_were_not_granted_are_denied";
+    let Some(node) = Node::start(test, vec![0, 1, 2]) else { return };
+    if node.0.version() == CgroupVersion::V2 {
+        eprintln!("SKIPPED {test}: no v1 devices controller");
+        return;
+    }
+    let lease = LeaseId::generate();
+    let limits = Limits { gpu_minors: Some(vec![1]), ..Limits::default() };
+    let receipt = node.0.create(&lease, &limits, "").unwrap();
+    let gpu = &receipt.entries[0];
+    assert_eq!(gpu.requested, "c 195:0 rwm, c 195:2 rwm");
+    assert_eq!(
+        (gpu.state, gpu.actual.as_deref()),
+        (EnforcementState::Enforced, Some(gpu.requested.as_str()))
+    );
+    // The filter itself: a device node can be neither made nor opened, and the granted one can.
+    node.0.create_leaf(&lease, "exec-1", None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let script = format!("cd {at}; mknod zero c 195 0; mknod one c 195 1; mknod two c 195 2; exit 0");
+    assert!(node.shell(&lease, &script).wait().unwrap().success());
+    let made: Vec<_> = ["zero", "one", "two"].iter().filter(|f| folder.path().join(f).exists()).collect();
+    assert_eq!(made, [&"one"]);
+    let none = Limits { gpu_minors: Some(vec![0, 1, 2]), ..Limits::default() };
+    assert!(node.0.create(&LeaseId::generate(), &none, "").unwrap().entries.is_empty());
+}
+
+#[test]
+fn a_lease_is_made_and_removed_in_a_moment() {
+    let Some(node) = Node::start("a_lease_is_made_and_removed_in_a_moment", vec![]) else { return };
+    let mut times: Vec<Duration> = (0..200)
+        .map(|_| {
+            let lease = LeaseId::generate();
+            let began = Instant::now();
+            node.0.create(&lease, &small(), "{}").unwrap();
+            node.0.remove(&lease).unwrap();
+            began.elapsed()
+        })
+        .collect();
+    times.sort();
+    eprintln!("create + remove: min {:?} p50 {:?} p99 {:?}", times[0], times[100], times[198]);
+    // Generous, for a loaded machine: it must not sleep or sync.
+    assert!(times[100] < Duration::from_millis(5));
+}
