@@ -1,0 +1,112 @@
+//! Which executions run now, and how to stop them.
+//!
+//! One driver task owns each execution from its start to its final record; everybody else only leaves it a cause.
+
+use hypermesh_model::{AssetId, Cause, ExecutionId, LeaseId};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Most executions that are queued or run at a time.
+pub const MAX_LIVE_EXECUTIONS: usize = 1024;
+
+#[derive(Debug)]
+struct Entry {
+    vm: AssetId,
+    lease: LeaseId,
+    stop: watch::Sender<Option<Cause>>,
+    done: watch::Receiver<()>,
+}
+
+/// The running executions of a node.
+#[derive(Debug, Default)]
+pub struct Supervision(Mutex<HashMap<ExecutionId, Entry>>);
+
+/// A driver's own end: it hears of a stop here, and its drop says that it is done.
+#[derive(Debug)]
+pub struct Driven {
+    /// The cause to stop for, once there is one.
+    pub stop: watch::Receiver<Option<Cause>>,
+    _done: watch::Sender<()>,
+}
+
+impl Supervision {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an execution; `None` at [`MAX_LIVE_EXECUTIONS`].
+    pub fn enter(&self, id: &ExecutionId, vm: &AssetId, lease: &LeaseId) -> Option<Driven> {
+        let mut running = self.lock();
+        if running.len() >= MAX_LIVE_EXECUTIONS {
+            return None;
+        }
+        let (stop, stopped) = watch::channel(None);
+        let (done, finished) = watch::channel(());
+        running.insert(id.clone(), Entry { vm: vm.clone(), lease: lease.clone(), stop, done: finished });
+        Some(Driven { stop: stopped, _done: done })
+    }
+
+    /// Takes an execution out, before its driver ends.
+    pub fn leave(&self, id: &ExecutionId) {
+        self.lock().remove(id);
+    }
+
+    /// Whether a vm has an execution that is queued or runs.
+    pub fn runs(&self, vm: &AssetId) -> bool {
+        self.lock().values().any(|e| e.vm == *vm)
+    }
+
+    /// How many are queued or run.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// What becomes ready (with an error) when an execution's driver is done; `None` when it is not running.
+    pub fn done(&self, id: &ExecutionId) -> Option<watch::Receiver<()>> {
+        self.lock().get(id).map(|entry| entry.done.clone())
+    }
+
+    /// Leaves an execution a cause; the first one stays. Returns what becomes ready when its driver is done, or
+    /// `None` when it is not running.
+    pub fn stop(&self, id: &ExecutionId, cause: Cause) -> Option<watch::Receiver<()>> {
+        let running = self.lock();
+        let entry = running.get(id)?;
+        entry.stop.send_if_modified(|slot| slot.is_none() && slot.replace(cause).is_none());
+        Some(entry.done.clone())
+    }
+
+    /// Stops all executions of a lease and waits until their drivers are done.
+    pub async fn stop_in(&self, lease: &LeaseId, cause: &Cause) {
+        let ids: Vec<ExecutionId> =
+            self.lock().iter().filter(|(_, e)| e.lease == *lease).map(|(id, _)| id.clone()).collect();
+        let waits: Vec<_> = ids.iter().filter_map(|id| self.stop(id, cause.clone())).collect();
+        for mut done in waits {
+            // An error is the driver's end: it drops its sender.
+            while done.changed().await.is_ok() {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_cause_stays_and_the_end_is_waited_for() {
+        let supervision = Supervision::default();
+        let (id, lease) = (ExecutionId::generate(), LeaseId::generate());
+        let driven = supervision.enter(&id, &AssetId::generate(), &lease).unwrap();
+        supervision.stop(&id, Cause::WallTime { limit_seconds: 1 });
+        supervision.stop(&id, Cause::LeaseEnded { lease: lease.clone() });
+        assert_eq!(*driven.stop.borrow(), Some(Cause::WallTime { limit_seconds: 1 }));
+        let ended = supervision.stop_in(&lease, &Cause::LeaseEnded { lease: lease.clone() });
+        let driver = async {
+            tokio::task::yield_now().await;
+            supervision.leave(&id);
+            drop(driven);
+        };
+        tokio::join!(ended, driver);
+        assert_eq!(supervision.len(), 0);
+    }
+}

@@ -1,0 +1,23 @@
+//! Waiting for the end of a process without a thread: its descriptor in the runtime's epoll.
+
+#![allow(unsafe_code)]
+
+use hypermesh_sandbox::PidFd;
+use std::io;
+use std::os::fd::AsFd;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Becomes ready when the process has ended (pidfd_open(2): the descriptor is readable then).
+///
+/// # Errors
+/// When the descriptor can't be registered.
+pub(crate) async fn has_ended(process: &PidFd) -> io::Result<()> {
+    let fd = process.as_fd();
+    // SAFETY: the descriptor must stay open and be the same for as long as it is registered. The borrow of `process`,
+    // which owns it and has no way to replace it, outlives `registered`.
+    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    let registered = registered.map_err(|error| error.into_parts().1)?;
+    let _ready = registered.readable().await?;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! What callers ask of the domain, already parsed: the edge turns wire types into these.
+
+use hypermesh_model::{
+    AssetId, AssetStatus, AssetType, Bytes, CatalogId, InputFile, LeaseId, LogLine, PrivacyLevel, VmLimits,
+};
+use serde_json::{Map, Value};
+
+/// Filters of the asset list; `None` matches all.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is the member of the asset that it filters")]
+pub struct AssetFilter {
+    pub asset_type: Option<AssetType>,
+    pub status: Option<AssetStatus>,
+    pub privacy_level: Option<PrivacyLevel>,
+    pub owner: Option<String>,
+}
+
+/// An asset to register by hand. Not hardware, not a vm.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is the member of the asset")]
+pub struct NewAsset {
+    pub asset_type: AssetType,
+    pub name: String,
+    pub description: String,
+    pub privacy_level: PrivacyLevel,
+    pub specifications: Map<String, Value>,
+    pub address: Option<String>,
+    pub region: Option<String>,
+}
+
+/// A change of an asset; `None` leaves a member as it is.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is the member of the asset")]
+pub struct AssetChange {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub privacy_level: Option<PrivacyLevel>,
+    pub status: Option<AssetStatus>,
+    pub specifications: Option<Map<String, Value>>,
+    pub address: Option<String>,
+    pub region: Option<String>,
+}
+
+/// A vm asset to make.
+#[derive(Debug, Clone)]
+pub struct NewVm {
+    /// A name for people.
+    pub name: String,
+    /// A description for people.
+    pub description: String,
+    /// Who may see it.
+    pub privacy_level: PrivacyLevel,
+    /// Anything that its owner wants to say about it.
+    pub specifications: Map<String, Value>,
+    /// The package that it runs.
+    pub package: Option<CatalogId>,
+    /// The operation that runs when a request names none; empty for none.
+    pub entrypoint: String,
+    /// Limits of each execution.
+    pub limits: VmLimits,
+    /// Contract members that are kept as given and shown again.
+    pub declared: Map<String, Value>,
+}
+
+/// A lease to plan.
+#[derive(Debug, Clone)]
+pub struct AllocationRequest {
+    /// The asset.
+    pub asset_id: AssetId,
+    /// How much, in the asset's unit.
+    pub amount: f64,
+    /// For how long, seconds.
+    pub duration_seconds: u64,
+    /// Further dimensions.
+    pub requirements: Requirements,
+}
+
+/// Further dimensions of a lease.
+#[derive(Debug, Clone, Default)]
+pub struct Requirements {
+    /// Percent of the CPU pool.
+    pub cpu_percent: Option<f64>,
+    /// Memory.
+    pub memory: Option<Bytes>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+    /// Whole GPUs.
+    pub gpus: Option<u32>,
+}
+
+/// An execution to start.
+#[derive(Debug, Clone)]
+pub struct ExecuteRequest {
+    /// The vm asset.
+    pub vm_asset_id: AssetId,
+    /// The operation; empty means the vm's entrypoint.
+    pub operation: String,
+    /// Its parameters.
+    pub parameters: Map<String, Value>,
+    /// Wall-time limit, seconds.
+    pub timeout_seconds: u64,
+    /// CPU-time limit, seconds; `None` for none of its own.
+    pub cpu_limit_seconds: Option<u64>,
+    /// Whether the four proofs are wanted.
+    pub requires_consensus: bool,
+    /// Longest life of the lease made for it, seconds.
+    pub allocation_seconds: u64,
+    /// Run in this lease instead.
+    pub lease: Option<LeaseId>,
+    /// Files that are granted.
+    pub inputs: Vec<InputFile>,
+}
+
+/// What an uploaded component is called.
+#[derive(Debug, Clone)]
+pub struct NewPackage {
+    /// `a-z 0-9 -`.
+    pub name: String,
+    /// `major.minor.patch`.
+    pub version: String,
+    /// One line for people.
+    pub description: String,
+}
+
+/// A page of a log.
+#[derive(Debug, Clone)]
+pub struct LogPage {
+    /// Lines, oldest first.
+    pub lines: Vec<LogLine>,
+    /// Where to read on.
+    pub next: u64,
+    /// Whether no more lines will come.
+    pub complete: bool,
+    /// Lines dropped over the limit.
+    pub dropped: u64,
+}
+
+/// What a cancel did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// It was running; its processes are killed.
+    Cancelled,
+    /// It had ended before.
+    AlreadyEnded {
+        /// With which status, for people.
+        status: &'static str,
+    },
+}

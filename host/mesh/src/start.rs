@@ -1,0 +1,214 @@
+//! Starting and stopping the domain: measure, open, recover, then the three loops (sampling, expiry, reconciliation).
+
+use crate::allocation::Ledger;
+use crate::assets::hardware_assets;
+use crate::blobs::BlobStore;
+use crate::error::MeshError;
+use crate::execution::Supervision;
+use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
+use crate::machine::Machine;
+use crate::records::NodeRecord;
+use crate::{Ending, Mesh};
+use hypermesh_model::{
+    Asset, AssetStatus, EventKind, Execution, Lease, LeaseStatus, NodeId, Package, Subject, Timestamp,
+};
+use hypermesh_sandbox::CgroupBackend;
+use hypermesh_store::{Batch, Store, Table};
+use hypermesh_telemetry::Metrics;
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, Semaphore};
+
+/// What the domain needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Everything that this node keeps.
+    pub data_dir: PathBuf,
+    /// This program: workers are hidden subcommands of it.
+    pub worker_exe: PathBuf,
+    /// Lease even what the kernel does not enforce.
+    pub allow_unenforced: bool,
+    /// Where this node's API is, for the `location` of its assets.
+    pub address: String,
+}
+
+/// The tables.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) assets: Table<Asset>,
+    pub(crate) leases: Table<Lease>,
+    pub(crate) executions: Table<Execution>,
+    pub(crate) packages: Table<Package>,
+    pub(crate) node: Table<NodeRecord>,
+}
+
+/// The parts of a [`Mesh`]; nothing of it is for callers.
+pub struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) node_id: NodeId,
+    pub(crate) first_start: Timestamp,
+    pub(crate) up_before: Duration,
+    pub(crate) started: Instant,
+    pub(crate) store: Store,
+    pub(crate) tables: Tables,
+    pub(crate) blobs: BlobStore,
+    pub(crate) cgroups: Arc<dyn CgroupBackend>,
+    pub(crate) machine: Machine,
+    pub(crate) metrics: Metrics,
+    pub(crate) ledger: Ledger,
+    pub(crate) supervision: Supervision,
+    pub(crate) ending: Ending,
+    pub(crate) expiry: Notify,
+    pub(crate) internal: Semaphore,
+    pub(crate) internal_waiting: Semaphore,
+    pub(crate) draining: AtomicBool,
+    pub(crate) engine_hash: String,
+}
+
+/// What the domain is made of.
+pub struct Parts {
+    /// What it needs to know.
+    pub settings: Settings,
+    /// What it remembers.
+    pub store: Store,
+    /// The machine.
+    pub machine: Machine,
+    /// What enforces.
+    pub cgroups: Arc<dyn CgroupBackend>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Mesh {
+    /// The id of this node: from its store, or new. Read before anything else, since the cgroups are named after it.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn identify(store: &Store) -> Result<NodeId, MeshError> {
+        let fault = |e| MeshError::internal("reading the node's record")(Box::new(e));
+        let table: Table<NodeRecord> = store.table().map_err(fault)?;
+        if let Some(record) = table.all().pop() {
+            return Ok(record.id);
+        }
+        let record = NodeRecord { id: NodeId::generate(), first_start: Timestamp::now(), up_seconds: 0 };
+        let mut batch = Batch::new();
+        batch.put(&table, record.clone());
+        store.commit_blocking(batch).map_err(fault)?;
+        Ok(record.id)
+    }
+
+    /// Opens the domain, recovers what an earlier run left, registers the hardware, starts the loops.
+    ///
+    /// # Errors
+    /// When the store, the data folder or the kernel can't be read.
+    pub async fn start(parts: Parts) -> Result<Self, MeshError> {
+        let mesh = Self::open(parts)?;
+        mesh.blocking_mesh(|mesh| {
+            mesh.first_samples();
+            Ok(())
+        })
+        .await?;
+        mesh.recover().await?;
+        mesh.register_hardware().await?;
+        tokio::spawn(mesh.clone().sample_for_ever());
+        tokio::spawn(mesh.clone().expire_for_ever());
+        tokio::spawn(mesh.clone().reconcile_for_ever());
+        Ok(mesh)
+    }
+
+    fn open(parts: Parts) -> Result<Self, MeshError> {
+        let Parts { settings, store, machine, cgroups, metrics } = parts;
+        let store_fault = |e| MeshError::internal("opening the tables")(Box::new(e));
+        let io_fault = |e: std::io::Error| MeshError::internal("opening the data folder")(Box::new(e));
+        let tables = Tables {
+            assets: store.table().map_err(store_fault)?,
+            leases: store.table().map_err(store_fault)?,
+            executions: store.table().map_err(store_fault)?,
+            packages: store.table().map_err(store_fault)?,
+            node: store.table().map_err(store_fault)?,
+        };
+        let record = tables.node.all().pop().ok_or_else(|| MeshError::not_found("node record", ""))?;
+        let work = settings.data_dir.join("work");
+        if work.exists() {
+            fs::remove_dir_all(&work).map_err(io_fault)?;
+        }
+        for folder in [work, settings.data_dir.join("executions"), settings.data_dir.join("compiled")] {
+            fs::create_dir_all(folder).map_err(io_fault)?;
+        }
+        Ok(Self(Arc::new(Inner {
+            blobs: BlobStore::open(&settings.data_dir).map_err(io_fault)?,
+            ledger: Ledger::new(machine.pool()),
+            node_id: record.id,
+            first_start: record.first_start,
+            up_before: Duration::from_secs(record.up_seconds),
+            started: Instant::now(),
+            supervision: Supervision::default(),
+            ending: Ending::default(),
+            expiry: Notify::new(),
+            internal: Semaphore::new(MAX_INTERNAL),
+            internal_waiting: Semaphore::new(MAX_INTERNAL_WAITING),
+            draining: AtomicBool::new(false),
+            engine_hash: crate::engine_hash()?,
+            settings,
+            store,
+            tables,
+            cgroups,
+            machine,
+            metrics,
+        })))
+    }
+
+    /// Registers what was measured. What a person changed (name, description, privacy, status) stays; what is gone is
+    /// marked offline.
+    async fn register_hardware(&self) -> Result<(), MeshError> {
+        let owner = Subject(self.node_id.to_string());
+        let measured = hardware_assets(self.machine.inventory(), &self.location(), &owner);
+        let mut batch = Batch::new();
+        for mut asset in measured.clone() {
+            if let Some(known) = self.tables.assets.get(&asset.id) {
+                asset.name = known.name;
+                asset.description = known.description;
+                asset.privacy_level = known.privacy_level;
+                asset.status = known.status;
+                asset.location.region = known.location.region;
+                asset.created_at = known.created_at;
+            }
+            batch.put(&self.tables.assets, asset);
+        }
+        let gone = |a: &Asset| {
+            a.asset_type.is_measured()
+                && a.status != AssetStatus::Offline
+                && !measured.iter().any(|m| m.id == a.id)
+        };
+        for asset in self.tables.assets.filter(gone) {
+            tracing::warn!(asset = %asset.id, "hardware that was there before is gone");
+            batch.put(&self.tables.assets, Asset { status: AssetStatus::Offline, ..asset });
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        batch.event(EventKind::NodeStarted, self.node_id.as_str(), json!({ "version": version }));
+        self.commit(batch, "registering the hardware").await
+    }
+
+    /// Stops taking work. Leases and the workers in them outlive the node, as their holders were promised; the next
+    /// start adopts them. Without any, the node's cgroups are removed.
+    ///
+    /// # Errors
+    /// When the end can't be recorded.
+    pub async fn stop(&self) -> Result<(), MeshError> {
+        self.draining.store(true, Ordering::Release);
+        self.remember_uptime().await?;
+        let live = self.tables.leases.filter(|l| l.status == LeaseStatus::Active);
+        if live.is_empty() {
+            self.blocking_mesh(|mesh| {
+                mesh.cgroups.close();
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
