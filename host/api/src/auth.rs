@@ -1,0 +1,204 @@
+//! Who may do what: which host names are answered, which origins may write, and the token.
+//!
+//! The `Host` list stops DNS rebinding: a page of `evil.example` that resolves to 127.0.0.1 still sends its own name. The
+//! port is not compared, because a forwarded port is no attack and rebinding changes the name. The `Origin` check stops
+//! pages of other sites from writing even if they got hold of the token; the token stops everybody else. Reads are open
+//! to whoever reaches the loopback interface.
+//!
+//! Decisions are pure functions; the two layers below only fetch the headers.
+
+use crate::config::ApiConfig;
+use crate::edge::Edge;
+use crate::problem::{Draft, Kind};
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use hypermesh_model::Subject;
+use std::net::IpAddr;
+
+/// The subject of the one token that a node has.
+const ADMIN: &str = "admin";
+
+/// The caller of a write, put there by [`guard_writes`].
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(pub(crate) Subject);
+
+/// Whether a method changes nothing (RFC 9110, 9.2.1).
+pub(crate) fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+}
+
+/// Whether the node answers to this `Host`: `localhost`, a loopback address, or a configured name.
+fn host_allowed(host: &Authority, allowed: &[String]) -> bool {
+    let name = host.host();
+    let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
+    let loopback = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let known = |other: &String| name.eq_ignore_ascii_case(other) || bare.eq_ignore_ascii_case(other);
+    !host.as_str().contains('@') && (loopback || name.eq_ignore_ascii_case("localhost") || allowed.iter().any(known))
+}
+
+/// Whether a page of this origin may read and write across origins: it is listed.
+pub(crate) fn origin_listed(origin: &[u8], config: &ApiConfig) -> bool {
+    config.allowed_origins.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin))
+}
+
+/// Whether a page of this origin may write: it is listed, or it is the node's own.
+fn origin_allowed(origin: &[u8], host: &Authority, config: &ApiConfig) -> bool {
+    let own = format!("http://{host}");
+    own.as_bytes().eq_ignore_ascii_case(origin) || origin_listed(origin, config)
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750); the scheme's case does not matter.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Decides on a write. `Err` when a header is there more than once.
+fn admit(
+    host: &Authority,
+    origin: Result<Option<&[u8]>, Draft>,
+    authorization: Result<Option<&[u8]>, Draft>,
+    config: &ApiConfig,
+) -> Result<Subject, Draft> {
+    if let Some(origin) = origin?
+        && !origin_allowed(origin, host, config)
+    {
+        let detail = "the `origin` of this page is not in the node's list; add it to the configuration";
+        return Err(Draft::new(Kind::Forbidden, detail));
+    }
+    match authorization?.and_then(bearer) {
+        Some(token) if config.token.matches(token) => Ok(Subject(ADMIN.to_owned())),
+        Some(_) => Err(Draft::new(Kind::Unauthorized, "the token is not this node's")),
+        None => {
+            let detail = "writes need `authorization: Bearer <token>`; the token is in the node's data folder";
+            Err(Draft::new(Kind::Unauthorized, detail))
+        }
+    }
+}
+
+/// The only value of a header; `None` when it is absent.
+fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&[u8]>, Draft> {
+    let mut values = headers.get_all(&name).iter();
+    let first = values.next().map(|value| value.as_bytes());
+    if values.next().is_some() {
+        return Err(Draft::invalid(name.as_str(), format!("`{name}` must be there once")));
+    }
+    Ok(first)
+}
+
+/// The host that a request is for (RFC 9112, 3.2.2: that of an absolute URI goes before the header).
+fn host_of(request: &Request) -> Result<Authority, Draft> {
+    let header = single(request.headers(), header::HOST)?;
+    if let Some(authority) = request.uri().authority() {
+        return Ok(authority.clone());
+    }
+    let text = header.ok_or_else(|| Draft::invalid("host", "the `host` header is missing"))?;
+    Authority::try_from(text).map_err(|_| Draft::invalid("host", "the `host` header is not a host name"))
+}
+
+/// Layer: refuses requests for hosts that this node does not answer to.
+pub(crate) async fn guard_host(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, Draft> {
+    let host = host_of(&request)?;
+    if !host_allowed(&host, &edge.config().allowed_hosts) {
+        let detail = "use localhost or a loopback address, or add the name to the node's configuration";
+        return Err(Draft::new(Kind::Misdirected, detail));
+    }
+    Ok(next.run(request).await)
+}
+
+/// Layer: lets a write through only with the token and from an allowed origin, and says who the caller is.
+pub(crate) async fn guard_writes(
+    State(edge): State<Edge>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Draft> {
+    if !is_safe(request.method()) {
+        let host = host_of(&request)?;
+        let headers = request.headers();
+        let origin = single(headers, header::ORIGIN);
+        let subject = admit(&host, origin, single(headers, header::AUTHORIZATION), edge.config())?;
+        request.extensions_mut().insert(Caller(subject));
+    }
+    Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use proptest::prelude::*;
+
+    fn config() -> ApiConfig {
+        ApiConfig { allowed_hosts: vec!["node.lan".into()], ..ApiConfig::new(Secret::new("t0ken")) }
+    }
+
+    fn allowed(host: &str) -> bool {
+        Authority::try_from(host).is_ok_and(|host| host_allowed(&host, &config().allowed_hosts))
+    }
+
+    fn status(origin: Option<&str>, authorization: Option<&str>) -> u16 {
+        let host = Authority::from_static("127.0.0.1:8446");
+        let bytes = |text: Option<&'static str>| text.map(str::as_bytes);
+        let (origin, authorization) = (origin.map(str::to_owned), authorization.map(str::to_owned));
+        let (origin, authorization) = (origin.map(String::leak), authorization.map(String::leak));
+        let verdict =
+            admit(&host, Ok(bytes(origin.map(|s| &*s))), Ok(bytes(authorization.map(|s| &*s))), &config());
+        verdict.map_or_else(|draft| draft.render("/", "r").status().as_u16(), |_| 200)
+    }
+
+    #[test]
+    fn only_loopback_and_configured_hosts_are_answered() {
+        for host in ["localhost", "LOCALHOST:8446", "127.0.0.1:1", "127.8.9.1", "[::1]:8446", "node.lan:80"] {
+            assert!(allowed(host), "{host}");
+        }
+        for host in
+            ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "a@127.0.0.1", "10.0.0.1", "[::2]", "0.0.0.0"]
+        {
+            assert!(!allowed(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_write_needs_the_token() {
+        assert_eq!(status(None, Some("Bearer t0ken")), 200);
+        assert_eq!(status(None, Some("bearer t0ken")), 200);
+        for bad in ["t0ken", "Bearer", "Bearer ", "Bearer t0ke", "Bearer t0ken2", "Basic t0ken", ""] {
+            assert_eq!(status(None, Some(bad)), 401, "{bad}");
+        }
+        assert_eq!(status(None, None), 401);
+    }
+
+    #[test]
+    fn a_foreign_page_may_not_write_even_with_the_token() {
+        let token = Some("Bearer t0ken");
+        assert_eq!(status(Some("http://localhost:5173"), token), 200);
+        assert_eq!(status(Some("http://127.0.0.1:8446"), token), 200);
+        for origin in ["http://127.0.0.1:9999", "https://127.0.0.1:8446", "http://evil.example", "null", ""] {
+            assert_eq!(status(Some(origin), token), 403, "{origin}");
+        }
+    }
+
+    proptest! {
+        /// The rule again, from the other side: a name that is let in is a loopback address or one of two names.
+        #[test]
+        fn no_other_host_is_let_in(name in "[a-z0-9.@:\\[\\]-]{1,24}", port in proptest::option::of(any::<u16>())) {
+            let host = port.map_or(name.clone(), |port| format!("{name}:{port}"));
+            if allowed(&host) {
+                let authority = Authority::try_from(host.as_str()).unwrap();
+                let bare = authority.host().trim_matches(['[', ']']).to_owned();
+                let loopback = bare.starts_with("127.") || bare.parse() == Ok(std::net::Ipv6Addr::LOCALHOST);
+                prop_assert!(loopback || bare == "localhost" || bare == "node.lan", "{}", host);
+            }
+        }
+
+        #[test]
+        fn no_other_token_is_let_in(header in "(Bearer )?[ -~]{0,20}") {
+            let expected = header.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("bearer "))
+                && header[7..].trim() == "t0ken";
+            prop_assert_eq!(status(None, Some(&header)) == 200, expected);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Executions: asking for one, and how one and its log look.
+
+use super::{allocations::seconds, check, same_names, time, vm};
+use crate::problem::Draft;
+use hypermesh_mesh::{CancelOutcome, ExecuteRequest, LogPage};
+use hypermesh_model::{self as model, AssetId, BlobDigest, Cause, Execution, ExecutionId, InputFile, LeaseId};
+use hypermesh_wire::executions::{self as wire, CauseView, ConsensusState, ExecuteVm, VmExecution};
+use hypermesh_wire::{MAX_NAME, MAX_SECONDS};
+use serde_json::{Map, Value, json};
+
+/// Most inputs of one execution: each is a link in a folder and a line in the request.
+const MAX_INPUTS: usize = 256;
+
+same_names!(shown_status: model::ExecutionStatus => wire::ExecutionStatus {
+    Queued, Starting, Running, Completed, Failed, Cancelled
+});
+
+/// An execution to start.
+pub(crate) fn new(body: ExecuteVm) -> Result<ExecuteRequest, Draft> {
+    if body.inputs.len() > MAX_INPUTS {
+        return Err(Draft::invalid("inputs", format!("`inputs` may have {MAX_INPUTS} entries")));
+    }
+    let lease = body.allocation_id.map(|id| check::id("allocation_id", &id, LeaseId::parse)).transpose()?;
+    Ok(ExecuteRequest {
+        vm_asset_id: check::id("vm_asset_id", &body.vm_asset_id, AssetId::parse)?,
+        operation: check::text("operation", body.operation, 0, vm::MAX_OPERATION)?,
+        parameters: body.parameters,
+        timeout_seconds: check::range("timeout", body.timeout, 1, MAX_SECONDS)?,
+        cpu_limit_seconds: body
+            .cpu_time_limit
+            .map(|limit| check::range("cpu_time_limit", limit, 1, MAX_SECONDS))
+            .transpose()?,
+        requires_consensus: body.requires_consensus,
+        allocation_seconds: check::range("allocation_duration", body.allocation_duration, 1, MAX_SECONDS)?,
+        lease,
+        inputs: body.inputs.into_iter().enumerate().map(|(i, given)| input(i, given)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn input(index: usize, given: wire::Input) -> Result<InputFile, Draft> {
+    Ok(InputFile {
+        name: check::text(&format!("inputs[{index}].name"), given.name, 1, MAX_NAME)?,
+        digest: check::id(&format!("inputs[{index}].digest"), &given.digest, BlobDigest::parse)?,
+    })
+}
+
+/// An execution as a caller sees it.
+pub(crate) fn shown(execution: Execution) -> VmExecution {
+    let consensus = match execution.request.requires_consensus {
+        true => ConsensusState::NoValidatorConfigured,
+        false => ConsensusState::NotRequired,
+    };
+    let output = |file: model::OutputFile| wire::Output { name: file.name, size: file.size.0 };
+    VmExecution {
+        id: execution.id.into(),
+        vm_asset_id: execution.vm_asset_id.into(),
+        allocation_id: execution.lease_id.into(),
+        status: shown_status(execution.status),
+        request: shown_request(execution.request),
+        execution: wire::ExecutionView {
+            start_time: execution.started_at.map(time),
+            end_time: execution.ended_at.map(time),
+            exit_code: execution.exit_code,
+            output: execution.output,
+            resource_usage: shown_usage(&execution.usage),
+            queued_at: time(execution.queued_at),
+            running_at: execution.running_at.map(time),
+        },
+        consensus_proofs: Vec::new(),
+        consensus,
+        proxy_address: None,
+        cause: execution.cause.as_ref().map(shown_cause),
+        outputs: execution.outputs.into_iter().map(output).collect(),
+        dropped_log_lines: execution.dropped_log_lines,
+        requester_id: execution.requester.0,
+    }
+}
+
+fn shown_request(request: model::ExecutionRequest) -> wire::RequestView {
+    let input = |file: InputFile| wire::Input { name: file.name, digest: file.digest.into() };
+    wire::RequestView {
+        operation: request.operation,
+        parameters: request.parameters,
+        timeout: request.timeout_seconds,
+        cpu_time_limit: request.cpu_limit_seconds,
+        requires_consensus: request.requires_consensus,
+        inputs: request.inputs.into_iter().map(input).collect(),
+    }
+}
+
+fn shown_usage(usage: &model::ResourceUsage) -> wire::ResourceUsage {
+    wire::ResourceUsage {
+        cpu_time: usage.cpu_time_ns.map(seconds),
+        memory_peak: usage.memory_peak.map(|bytes| bytes.0),
+        network_bytes: usage.network_bytes,
+        storage_io: usage.storage_io,
+        throttled_periods: usage.throttled_periods,
+    }
+}
+
+/// A cause: its name and numbers as the domain writes them, and a sentence.
+fn shown_cause(cause: &Cause) -> CauseView {
+    let mut data = match json!(cause) {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    let kind = data.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+    CauseView { kind, message: sentence(cause), data }
+}
+
+fn sentence(cause: &Cause) -> String {
+    match cause {
+        Cause::GuestError { message } => format!("the guest gave an error: {message}"),
+        Cause::Trap { message, backtrace: _ } => format!("the guest trapped: {message}"),
+        Cause::GuestMemory { limit, wanted } => {
+            format!("the guest wanted {wanted} of memory; its limit is {limit}")
+        }
+        Cause::OutOfMemory { limit } => format!("the kernel ended it at its memory limit of {limit}"),
+        Cause::WallTime { limit_seconds } => format!("it ran longer than its limit of {limit_seconds} s"),
+        Cause::CpuTime { limit_ms, used_ms } => {
+            format!("it used {used_ms} ms of CPU time; its limit is {limit_ms} ms")
+        }
+        Cause::OutputLimit { limit } => format!("it wrote more than its limit of {limit}"),
+        Cause::Cancelled { by } => format!("cancelled by {by}"),
+        Cause::LeaseEnded { lease } => format!("its allocation {lease} ended before it did"),
+        Cause::UnknownOperation { known } => {
+            format!("the package has no such operation; it has: {}", known.join(", "))
+        }
+        Cause::WorkerLost { detail } => format!("its worker process was lost: {detail}"),
+    }
+}
+
+/// A page of a log as a caller sees it.
+pub(crate) fn logs(id: ExecutionId, page: LogPage) -> wire::Logs {
+    let line = |line: model::LogLine| wire::LogLine { at: time(line.at), level: line.level, message: line.message };
+    wire::Logs {
+        execution_id: id.into(),
+        lines: page.lines.into_iter().map(line).collect(),
+        next: page.next,
+        complete: page.complete,
+        dropped_log_lines: page.dropped,
+    }
+}
+
+/// What a cancel did.
+pub(crate) fn cancelled(outcome: CancelOutcome) -> wire::Cancelled {
+    match outcome {
+        CancelOutcome::Cancelled => wire::Cancelled { cancelled: true, reason: None },
+        CancelOutcome::AlreadyEnded { status } => {
+            wire::Cancelled { cancelled: false, reason: Some(format!("it had ended before: {status}")) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hypermesh_model::Bytes;
+
+    fn refused(member: &str, value: Value) -> Option<String> {
+        let mut body = json!({ "vm_asset_id": "vm", "operation": "run", "parameters": {} });
+        body[member] = value;
+        new(serde_json::from_value(body).unwrap()).err().and_then(|draft| draft.member().map(str::to_owned))
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_by_name() {
+        assert_eq!(refused("timeout", json!(0)).as_deref(), Some("timeout"));
+        assert_eq!(refused("cpu_time_limit", json!(0)).as_deref(), Some("cpu_time_limit"));
+        assert_eq!(refused("allocation_duration", json!(u64::MAX)).as_deref(), Some("allocation_duration"));
+        assert_eq!(refused("operation", json!("x".repeat(129))).as_deref(), Some("operation"));
+        assert_eq!(refused("vm_asset_id", json!("A")).as_deref(), Some("vm_asset_id"));
+        assert_eq!(refused("allocation_id", json!("")).as_deref(), Some("allocation_id"));
+        let input = json!([{ "name": "a", "digest": "00" }]);
+        assert_eq!(refused("inputs", input).as_deref(), Some("inputs[0].digest"));
+        let many = vec![json!({ "name": "a", "digest": "0".repeat(64) }); 257];
+        assert_eq!(refused("inputs", json!(many)).as_deref(), Some("inputs"));
+        assert_eq!(refused("operation", json!("")), None);
+    }
+
+    #[test]
+    fn a_cause_says_its_numbers_twice() {
+        let cause = shown_cause(&Cause::GuestMemory { limit: Bytes::mib(64), wanted: Bytes::mib(65) });
+        assert_eq!(cause.kind, "guest_memory");
+        assert_eq!(cause.data["limit"], Bytes::mib(64).0);
+        assert!(cause.message.contains("65 MiB") && cause.message.contains("64 MiB"));
+    }
+}

@@ -1,0 +1,147 @@
+//! The document against the contract and against the golden file.
+
+use super::*;
+use serde_json::Value;
+use std::path::Path;
+
+/// Every route of the contract for port 8446, and those that issue 2 adds.
+const ROUTES: [(&str, &str); 44] = [
+    ("get", "/health"),
+    ("get", "/livez"),
+    ("get", "/readyz"),
+    ("get", "/metrics"),
+    ("get", "/api/v1/system/status"),
+    ("get", "/api/v1/assets"),
+    ("post", "/api/v1/assets"),
+    ("get", "/api/v1/assets/{id}"),
+    ("put", "/api/v1/assets/{id}"),
+    ("delete", "/api/v1/assets/{id}"),
+    ("post", "/api/v1/assets/vm"),
+    ("post", "/api/v1/allocations"),
+    ("get", "/api/v1/allocations"),
+    ("get", "/api/v1/allocations/{id}"),
+    ("get", "/api/v1/allocations/{id}/enforcement"),
+    ("post", "/api/v1/allocations/{id}/release"),
+    ("post", "/api/v1/consensus/validate"),
+    ("get", "/api/v1/consensus/history/{asset_id}"),
+    ("post", "/api/v1/consensus/proof"),
+    ("get", "/api/v1/byzantine/detections"),
+    ("post", "/api/v1/byzantine/report"),
+    ("get", "/api/v1/proxy/list"),
+    ("post", "/api/v1/proxy/create"),
+    ("put", "/api/v1/proxy/{id}"),
+    ("get", "/api/v1/proxy/{id}/validate-trust"),
+    ("post", "/api/v1/proxy/execute"),
+    ("get", "/api/v1/nodes/health"),
+    ("get", "/api/v1/nodes/{id}/health"),
+    ("get", "/api/v1/network/topology"),
+    ("get", "/api/v1/catalog/applications"),
+    ("get", "/api/v1/catalog/applications/{id}"),
+    ("post", "/api/v1/catalog/install"),
+    ("post", "/api/v1/catalog/packages"),
+    ("post", "/api/v1/vm/execute"),
+    ("get", "/api/v1/vm/executions"),
+    ("get", "/api/v1/vm/executions/{id}"),
+    ("post", "/api/v1/vm/executions/{id}/cancel"),
+    ("get", "/api/v1/vm/executions/{id}/logs"),
+    ("get", "/api/v1/vm/executions/{id}/outputs/{name}"),
+    ("get", "/api/v1/blobs"),
+    ("post", "/api/v1/blobs"),
+    ("get", "/api/v1/blobs/{digest}"),
+    ("delete", "/api/v1/blobs/{digest}"),
+    ("get", "/api/v1/events"),
+];
+
+fn document() -> Value {
+    serde_json::to_value(openapi()).unwrap()
+}
+
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let of = |path: &str, item: &Value| -> Vec<(String, String, Value)> {
+        let all = item.as_object().unwrap().iter();
+        all.map(|(method, operation)| (method.clone(), path.to_owned(), operation.clone())).collect()
+    };
+    paths.iter().flat_map(|(path, item)| of(path, item)).collect()
+}
+
+#[test]
+fn the_document_is_the_golden_file() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/hypermesh.json");
+    let now = format!("{}\n", serde_json::to_string_pretty(&openapi()).unwrap());
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        std::fs::write(&path, &now).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(golden == now, "the API changed; if that is meant, run again with UPDATE_GOLDEN=1 and review the file");
+}
+
+#[test]
+fn every_route_of_the_contract_is_there_and_no_other() {
+    let mut found: Vec<_> = operations(&document()).into_iter().map(|(m, p, _)| (m, p)).collect();
+    let mut expected: Vec<_> = ROUTES.iter().map(|(m, p)| ((*m).to_owned(), (*p).to_owned())).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_operation_has_a_tag_an_id_of_its_own_and_its_parameters() {
+    let mut ids = std::collections::BTreeSet::new();
+    for (method, path, operation) in operations(&document()) {
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+        assert!(!id.is_empty() && ids.insert(id), "{method} {path}");
+        assert!(TAGS.iter().any(|(tag, _)| operation["tags"][0] == *tag), "{method} {path}");
+        let declared = operation["parameters"].as_array().cloned().unwrap_or_default();
+        for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            let is = |p: &Value| p["name"] == name && p["in"] == "path" && p["required"] == true;
+            assert!(declared.iter().any(is), "{method} {path} {name}");
+        }
+    }
+}
+
+#[test]
+fn every_write_needs_the_token_and_every_error_is_a_problem() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        let write = method != "get";
+        assert_eq!(operation["security"][0][BEARER].is_array(), write, "{method} {path}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert_eq!(responses.contains_key("401"), write, "{method} {path}");
+        for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+            let response = match response["$ref"].as_str() {
+                Some(reference) => document.pointer(&reference[1..]).unwrap(),
+                None => response,
+            };
+            let schema = &response["content"][PROBLEM_JSON]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Problem", "{method} {path} {status}");
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn walk(value: &Value, root: &Value) {
+        match value {
+            Value::Object(members) => {
+                if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+                    assert!(root.pointer(&reference[1..]).is_some(), "{reference}");
+                }
+                members.values().for_each(|member| walk(member, root));
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, root)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let document = document();
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    walk(&document, &document);
+}
+
+#[test]
+fn requests_refuse_unknown_members() {
+    let document = document();
+    for name in ["CreateAsset", "UpdateAsset", "CreateVm", "CreateAllocation", "ExecuteVm", "Install", "Requirements"] {
+        assert_eq!(document["components"]["schemas"][name]["additionalProperties"], false, "{name}");
+    }
+}

@@ -1,0 +1,279 @@
+//! Reading requests: JSON bodies, query strings and ids of paths, each failing with a document that names what is wrong.
+//!
+//! axum's own extractors answer in plain text and do not name the member. What is checked here is form only; ranges and
+//! lengths are `convert`'s. A path that holds what can't be an id names nothing, so it is a 404.
+
+use crate::problem::{Draft, Kind};
+use crate::state::ApiState;
+use axum::body::Body as HttpBody;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+use futures_util::TryStreamExt;
+use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId};
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Path;
+use std::time::Duration;
+
+/// Longest time for a JSON body to arrive; 1 MiB takes less over any line that reaches a loopback interface.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+/// The query string.
+pub(crate) struct Params<T>(pub(crate) T);
+
+/// The id in the path.
+pub(crate) struct Id<T>(pub(crate) T);
+
+/// The file name in the path of an output.
+pub(crate) struct Name(pub(crate) String);
+
+/// An id that can stand in a path.
+pub(crate) trait PathId: Sized {
+    /// What it is the id of.
+    const NOUN: &'static str;
+    /// `None` for a text that can't be one.
+    fn read(text: &str) -> Option<Self>;
+}
+
+macro_rules! path_ids {
+    ($($type:ident, $noun:literal;)*) => {$(
+        impl PathId for $type {
+            const NOUN: &'static str = $noun;
+            fn read(text: &str) -> Option<Self> {
+                Self::parse(text).ok()
+            }
+        }
+    )*};
+}
+
+path_ids! {
+    AssetId, "asset";
+    BlobDigest, "blob";
+    CatalogId, "package";
+    ExecutionId, "execution";
+    LeaseId, "allocation";
+    NodeId, "node";
+}
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for Body<T> {
+    type Rejection = Draft;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Draft> {
+        require_type(request.headers(), is_json, "application/json")?;
+        let limit = state.config.max_json_body;
+        let reading = tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), limit));
+        let bytes = reading.await.map_err(|_| {
+            Draft::new(Kind::Timeout, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()))
+        })??;
+        parse_json(&bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Draft;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Draft> {
+        parse_query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+impl<T: PathId, S: Send + Sync> FromRequestParts<S> for Id<T> {
+    type Rejection = Draft;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Draft> {
+        let text = path_part(parts, state, 0).await.ok_or_else(|| Draft::not_found(T::NOUN, "�"))?;
+        T::read(&text).map(Self).ok_or_else(|| Draft::not_found(T::NOUN, &text))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Draft;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Draft> {
+        path_part(parts, state, 1).await.map(Self).ok_or_else(|| Draft::not_found("output", "�"))
+    }
+}
+
+/// The n-th parameter of the path, decoded; `None` when it is not UTF-8.
+async fn path_part<S: Send + Sync>(parts: &mut Parts, state: &S, index: usize) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
+    params.iter().nth(index).map(|(_, text)| text.to_owned())
+}
+
+/// Refuses a body of another media type (RFC 9110, 15.5.16).
+pub(crate) fn require_type(
+    headers: &HeaderMap,
+    accepts: impl Fn(&str) -> bool,
+    expected: &str,
+) -> Result<(), Draft> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if accepts(&essence) {
+        Ok(())
+    } else {
+        Err(Draft::new(Kind::UnsupportedMediaType, format!("send the body with `content-type: {expected}`")))
+    }
+}
+
+fn is_json(essence: &str) -> bool {
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The length that a request claims, where it claims one.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn collect(body: HttpBody, limit: usize) -> Result<Vec<u8>, Draft> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.try_next().await.map_err(|_| broken_off())? {
+        if bytes.len() + chunk.len() > limit {
+            return Err(Draft::new(Kind::TooLarge, format!("a JSON body may be {limit} bytes long")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// For a body that ended before its end.
+pub(crate) fn broken_off() -> Draft {
+    Draft::new(Kind::Invalid, "the body broke off")
+}
+
+/// Parses a JSON body strictly: one value, nothing after it.
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Draft> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let (path, inner) = (member(error.path(), &error.inner().to_string()), error.inner());
+        if inner.is_data() {
+            wrong(path, &inner.to_string())
+        } else {
+            Draft::new(Kind::Invalid, format!("the body is not JSON: {inner}"))
+        }
+    })?;
+    deserializer.end().map_err(|error| Draft::new(Kind::Invalid, format!("the body is not JSON: {error}")))?;
+    Ok(value)
+}
+
+/// Parses a query string. What is not UTF-8 is refused and not replaced, so that it can't match by accident.
+fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Draft> {
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err(Draft::new(Kind::Invalid, "the query string is not percent-encoded UTF-8"));
+    }
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {
+        let text = error.inner().to_string();
+        wrong(member(error.path(), &text), &text)
+    })
+}
+
+fn wrong(member: Option<String>, text: &str) -> Draft {
+    match member {
+        Some(member) => Draft::invalid(member.clone(), format!("`{member}`: {text}")),
+        None => Draft::new(Kind::Invalid, text),
+    }
+}
+
+/// The path of the member that serde stumbled over. For missing, unknown and doubled members serde stops at the object
+/// that (should) hold it, and only its message says which.
+fn member(path: &Path, message: &str) -> Option<String> {
+    let path = path.to_string();
+    let path = if path == "." { String::new() } else { path };
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix)?.split('`').next());
+    let last = path.rsplit('.').next().unwrap_or_default();
+    match named {
+        Some(name) if name != last && path.is_empty() => Some(name.to_owned()),
+        Some(name) if name != last => Some(format!("{path}.{name}")),
+        _ => (!path.is_empty()).then_some(path),
+    }
+}
+
+/// A header's text, or a 400 that names it.
+pub(crate) fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Draft> {
+    headers.get(name).map(|value| value.to_str()).transpose().map_err(|_| {
+        Draft::invalid(name.as_str(), format!("`{name}` is not text"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hypermesh_wire::allocations::{AllocationQuery, CreateAllocation};
+    use hypermesh_wire::assets::{AssetQuery, CreateVm, UpdateAsset};
+    use hypermesh_wire::executions::ExecuteVm;
+    use proptest::prelude::*;
+
+    fn wrong_member<T: DeserializeOwned>(json: &str) -> Option<String> {
+        parse_json::<T>(json.as_bytes()).err().and_then(|draft| draft.member().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_wrong_body_names_its_member() {
+        let allocation = |json: &str| wrong_member::<CreateAllocation>(json);
+        assert_eq!(allocation(r#"{"amount":1,"duration":1}"#).as_deref(), Some("asset_id"));
+        assert_eq!(allocation(r#"{"asset_id":"cpu","amount":"x","duration":1}"#).as_deref(), Some("amount"));
+        assert_eq!(allocation(r#"{"asset_id":"cpu","amount":1,"duration":-1}"#).as_deref(), Some("duration"));
+        assert_eq!(allocation(r#"{"asset_id":"cpu","amount":1,"duration":1e400}"#).as_deref(), None);
+        assert_eq!(
+            allocation(r#"{"asset_id":"cpu","amount":1,"duration":1,"wish":2}"#).as_deref(),
+            Some("wish")
+        );
+        assert_eq!(
+            allocation(r#"{"asset_id":"cpu","amount":1,"duration":1,"requirements":{"memry":2}}"#).as_deref(),
+            Some("requirements.memry")
+        );
+        assert_eq!(
+            wrong_member::<CreateVm>(r#"{"name":"a","vm_config":{"resource_limits":{"max_cpu":"all"}}}"#)
+                .as_deref(),
+            Some("vm_config.resource_limits.max_cpu")
+        );
+        assert_eq!(wrong_member::<UpdateAsset>(r#"{"id":"x"}"#).as_deref(), Some("id"));
+        assert_eq!(wrong_member::<UpdateAsset>(r#"{"name":"x","name":"y"}"#).as_deref(), Some("name"));
+    }
+
+    #[test]
+    fn optional_members_may_be_null() {
+        let json = br#"{"vm_asset_id":"a","operation":"","parameters":{},"timeout":null,"requires_consensus":null}"#;
+        let body = parse_json::<ExecuteVm>(json).ok().unwrap();
+        assert!(body.timeout == 300 && body.requires_consensus && body.allocation_duration == 3600);
+    }
+
+    #[test]
+    fn a_wrong_query_names_its_parameter() {
+        let named = |query: &str| {
+            parse_query::<AllocationQuery>(query).err().map(|draft| draft.member().map(str::to_owned))
+        };
+        assert_eq!(named("limit=x"), Some(Some("limit".into())));
+        assert_eq!(named("limit=1&limit=2"), Some(Some("limit".into())));
+        assert_eq!(named("wish=1"), Some(Some("wish".into())));
+        assert_eq!(named("status=gone"), Some(Some("status".into())));
+        assert_eq!(named("asset_id=%ff"), Some(None));
+        assert_eq!(named("asset_id=cpu&limit=3"), None);
+    }
+
+    #[test]
+    fn only_json_is_taken_as_json() {
+        let check = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, text.parse().unwrap())]);
+            require_type(&headers, is_json, "application/json").is_ok()
+        };
+        assert!(check("application/json") && check("Application/JSON; charset=utf-8") && check("application/a+json"));
+        assert!(!check("text/plain") && !check("application/x-www-form-urlencoded") && !check(""));
+        assert!(require_type(&HeaderMap::new(), is_json, "application/json").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_and_no_query_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64), query in "\\PC{0,40}") {
+            let _ = parse_json::<CreateVm>(&bytes);
+            let _ = parse_query::<AssetQuery>(&query);
+        }
+    }
+}

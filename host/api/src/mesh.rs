@@ -1,0 +1,11 @@
+//! The resources of port 8446, one file each. A handler parses, calls the domain and converts; nothing else.
+
+pub(crate) mod allocations;
+pub(crate) mod assets;
+pub(crate) mod blobs;
+pub(crate) mod catalog;
+pub(crate) mod events;
+pub(crate) mod executions;
+pub(crate) mod logs;
+pub(crate) mod nodes;
+pub(crate) mod system;

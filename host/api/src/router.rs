@@ -1,0 +1,54 @@
+//! The routers: which resources, with which time limits, behind which layers.
+
+use crate::docs;
+use crate::edge::{Edge, limit_time};
+use crate::mesh::{allocations, assets, blobs, catalog, events, executions, logs, nodes, system};
+use crate::state::ApiState;
+use crate::unbuilt::{self, Service};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Longest time for a request that carries a file or compiles one: a blob of 1 GiB over 100 Mbit/s is 90 s, a compile of
+/// the largest component known is under a minute, and each has its own, tighter limit below this one.
+const SLOW_LIMIT: Duration = Duration::from_secs(600);
+
+/// The service's name in metrics.
+const HYPERMESH: &str = "hypermesh";
+
+/// The HyperMesh service, port 8446.
+pub fn hypermesh_router(state: ApiState) -> Router {
+    let edge = Edge::new(Arc::clone(&state.config), state.metrics.clone(), HYPERMESH);
+    let (router, api) = documented(state.config.request_timeout).split_for_parts();
+    let router = router.merge(unbuilt::mesh()).with_state(state).merge(docs::router(docs::complete(api)));
+    edge.around(router)
+}
+
+/// A service that this build does not have: the contract's routes answer 501.
+pub fn unbuilt_router(service: Service, state: &ApiState) -> Router {
+    unbuilt::service(service, Edge::new(Arc::clone(&state.config), state.metrics.clone(), service.name()))
+}
+
+/// All built routes with their documentation.
+pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
+    let within = |limit| from_fn_with_state(limit, limit_time);
+    let quick = OpenApiRouter::default()
+        .merge(system::routes())
+        .merge(assets::routes())
+        .merge(allocations::routes())
+        .merge(catalog::routes())
+        .merge(nodes::routes())
+        .merge(events::routes());
+    let waiting = OpenApiRouter::default().merge(executions::routes()).merge(logs::routes());
+    let slow = OpenApiRouter::default().merge(blobs::routes()).merge(catalog::slow_routes());
+    let wait = Duration::from_secs(executions::MAX_WAIT.into());
+    OpenApiRouter::with_openapi(docs::frame())
+        .merge(quick.layer(within(request_timeout)))
+        .merge(waiting.layer(within(request_timeout + wait)))
+        .merge(slow.layer(within(SLOW_LIMIT)))
+}
+
+#[cfg(test)]
+mod tests;
