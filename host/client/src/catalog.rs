@@ -1,0 +1,77 @@
+//! The catalog, and the blobs that executions read.
+
+use crate::uri::{path, with_query};
+use crate::{Client, ClientError, Upload};
+use hypermesh_wire::assets::Message;
+use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, Install, Installed, UploadQuery};
+use hypermesh_wire::executions::{Blob, BlobQuery};
+
+impl Client {
+    /// The applications that match.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn applications(&self, query: &CatalogQuery) -> Result<Vec<CatalogApplication>, ClientError> {
+        self.get_filtered(&path(&["catalog", "applications"]), query)
+    }
+
+    /// One application.
+    ///
+    /// # Errors
+    /// A 404 problem where there is none of that id; see [`ClientError`].
+    pub fn application(&self, id: &str) -> Result<CatalogApplication, ClientError> {
+        self.get(&path(&["catalog", "applications", id]))
+    }
+
+    /// Uploads a component. The node vets and compiles it before it answers.
+    ///
+    /// # Errors
+    /// A 422 problem for a component that it won't run, 409 where name and version are taken; see [`ClientError`].
+    pub fn upload_package(
+        &self,
+        about: &UploadQuery,
+        component: Upload<'_>,
+    ) -> Result<CatalogApplication, ClientError> {
+        self.upload(&with_query(&path(&["catalog", "packages"]), about)?, "application/wasm", component)
+    }
+
+    /// Installs a package as a vm asset.
+    ///
+    /// # Errors
+    /// A 404 problem where there is no such package; see [`ClientError`].
+    pub fn install(&self, request: &Install) -> Result<Installed, ClientError> {
+        self.post(&path(&["catalog", "install"]), request)
+    }
+
+    /// Stores a file under its SHA-256, for executions to read.
+    ///
+    /// # Errors
+    /// A 413 problem for one over the node's limit; see [`ClientError`].
+    pub fn upload_blob(&self, content: Upload<'_>) -> Result<Blob, ClientError> {
+        self.upload(&path(&["blobs"]), "application/octet-stream", content)
+    }
+
+    /// The stored files, by digest.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn blobs(&self, query: &BlobQuery) -> Result<Vec<Blob>, ClientError> {
+        self.get_filtered(&path(&["blobs"]), query)
+    }
+
+    /// Whether a file is stored, and how long it is.
+    ///
+    /// # Errors
+    /// A 404 problem where it isn't; see [`ClientError`].
+    pub fn blob(&self, digest: &str) -> Result<Blob, ClientError> {
+        self.get(&path(&["blobs", digest]))
+    }
+
+    /// Removes a stored file. Executions that were granted it keep it.
+    ///
+    /// # Errors
+    /// A 404 problem where it isn't stored; see [`ClientError`].
+    pub fn delete_blob(&self, digest: &str) -> Result<Message, ClientError> {
+        self.delete(&path(&["blobs", digest]))
+    }
+}

@@ -1,0 +1,176 @@
+//! The command line: what can be asked, with its help. What is done is in `commands`.
+
+use crate::commands::{alloc, api, asset, catalog, completions, config, demo, events, exec, run, serve};
+use crate::output::Format;
+use clap::{Args, ColorChoice, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok · 1 failed · 2 wrong usage · 3 refused by the node · 4 not authorised · 5 node unreachable · \
+64 bad configuration.
+Environment: HYPERMESH_DATA_DIR, HYPERMESH_SERVER, HYPERMESH_TOKEN (else the token file of the data folder), NO_COLOR.";
+
+/// Measure a machine, lease parts of it, run WebAssembly guests there.
+#[derive(Debug, Parser)]
+#[command(name = "hypermesh", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The node's data folder: state, token, addresses
+    #[arg(long, global = true, env = "HYPERMESH_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The node's address [default: that of the node that runs on the data folder, else http://127.0.0.1:8446]
+    #[arg(long, global = true, env = "HYPERMESH_SERVER", value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// How data is printed
+    #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    /// When to use colours; NO_COLOR turns `auto` off
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+}
+
+/// How a node is set up, as flags. They win over the environment, which wins over the file.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Node options")]
+pub(crate) struct NodeOptions {
+    /// Configuration file, TOML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address of the TrustChain API; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_trustchain: Option<SocketAddr>,
+    /// Address of the STOQ API
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_stoq: Option<SocketAddr>,
+    /// Address of the HyperMesh API
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_hypermesh: Option<SocketAddr>,
+    /// Lease even where the kernel can't enforce the limits
+    #[arg(long)]
+    pub(crate) allow_unenforced: bool,
+    /// Cgroup below which leases are made, e.g. /hypermesh.slice
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cgroup_parent: Option<String>,
+    /// Form of the log on stderr: text or json
+    #[arg(long, value_name = "FORM")]
+    pub(crate) log_format: Option<String>,
+    /// What is logged, e.g. info,hypermesh_mesh=debug
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_filter: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a node and run a real job on a real file, step by step
+    Demo(demo::Arguments),
+    /// Run a node until Ctrl-C
+    Serve(serve::Arguments),
+    /// Show how the node is
+    Status,
+    /// Check whether this machine can run a node, and say what is missing
+    Doctor(NodeOptions),
+    /// The machine's hardware and what was registered
+    #[command(subcommand)]
+    Asset(asset::Command),
+    /// Leases on a part of the machine
+    #[command(subcommand)]
+    Alloc(alloc::Command),
+    /// Run a WebAssembly component, from a file or from the catalog
+    Run(run::Arguments),
+    /// Executions
+    #[command(subcommand)]
+    Exec(exec::Command),
+    /// The catalog of components
+    #[command(subcommand)]
+    Catalog(catalog::Command),
+    /// Send any request to the node's API
+    Api(api::Arguments),
+    /// What happened on the node
+    Events(events::Arguments),
+    /// The configuration in effect
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("hypermesh").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_help_promises_is_accepted() {
+        for line in [
+            "demo --once --file Cargo.lock --listen-hypermesh 127.0.0.1:0",
+            "serve -o json --data-dir /tmp/x --listen-trustchain 127.0.0.1:0 --listen-stoq [::1]:0",
+            "serve --config a.toml --allow-unenforced --cgroup-parent /a.slice",
+            "status -o yaml --color never",
+            "doctor",
+            "asset list --type cpu --status available",
+            "asset create --type service --name x --specifications {\"a\":1}",
+            "asset update ID --status maintenance",
+            "alloc create --cpu 25 --memory 256MiB --duration 10m",
+            "alloc create --asset A --amount 2.5",
+            "alloc exec L -- sh -c true",
+            "run a.wasm --param n=3 --param s=x --input f --input g --cpu 10 --memory 64MiB --timeout 5m",
+            "run hash-files --params {\"a\":1} --alloc L --output-dir out",
+            "exec logs E -f",
+            "exec output E name --to file",
+            "catalog add a.wasm --name a --version 0.2.0",
+            "api POST /api/v1/allocations --data @file",
+            "events --follow",
+            "config show --origin",
+            "completions bash",
+        ] {
+            if let Err(error) = parse(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_wrong_usage() {
+        for line in [
+            "run",
+            "run x --params {} --param a=1",
+            "run x --alloc L --cpu 10",
+            "run x --cpu 0",
+            "run x --cpu nan",
+            "run x --memory lots",
+            "run x --timeout -1",
+            "run x --params [1]",
+            "alloc create",
+            "alloc create --asset A",
+            "alloc create --amount 5",
+            "alloc exec L",
+            "asset list --type toaster",
+            "asset update ID --status allocated",
+            "serve --listen-hypermesh 8446",
+            "status -o xml",
+        ] {
+            let error = parse(line).err().unwrap_or_else(|| panic!("{line} was accepted"));
+            assert_eq!(error.exit_code(), 2, "{line}: {error}");
+        }
+    }
+}

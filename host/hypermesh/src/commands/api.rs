@@ -1,0 +1,76 @@
+//! `api`: any request to the node's API, and its answer as it came.
+//!
+//! The body goes to stdout whatever the status; the status line goes to stderr. The exit code follows the status.
+
+use crate::context::Context;
+use crate::failure::{Failure, of_status};
+use crate::output::Format;
+use anyhow::Context as _;
+use clap::Args;
+use std::io::{self, Read, Write};
+
+/// `api …`
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// GET, POST, PUT or DELETE
+    method: String,
+    /// The path with its query, e.g. /api/v1/assets?type=cpu
+    path: String,
+    /// The body, JSON: text, @FILE, or - for stdin
+    #[arg(short, long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
+    data: Option<String>,
+}
+
+/// Longest body that is read from stdin: the node takes no JSON above 1 MiB.
+const MAX_BODY: u64 = 16 << 20;
+
+/// Runs `api …`.
+pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()> {
+    if !arguments.path.starts_with('/') {
+        return Err(Failure::Usage(format!("the path must begin with `/`, not {:?}", arguments.path)).into());
+    }
+    let body = arguments.data.as_deref().map(read_body).transpose()?;
+    let answer = context.client()?.raw(&arguments.method.to_uppercase(), &arguments.path, body.as_deref())?;
+    crate::say!("HTTP {}", answer.status);
+    let text = match (context.output.format, serde_json::from_slice::<serde_json::Value>(&answer.body)) {
+        (Format::Yaml, Ok(value)) => serde_yaml_ng::to_string(&value)?.into_bytes(),
+        (Format::Table | Format::Json, Ok(value)) => {
+            (serde_json::to_string_pretty(&value)? + "\n").into_bytes()
+        }
+        (Format::Table | Format::Json | Format::Yaml, Err(_)) => answer.body,
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(&text)?;
+    out.flush()?;
+    match of_status(answer.status) {
+        0 => Ok(()),
+        code => Err(Failure::Quiet(code).into()),
+    }
+}
+
+fn read_body(data: &str) -> anyhow::Result<Vec<u8>> {
+    if data == "-" {
+        let mut body = Vec::new();
+        io::stdin().lock().take(MAX_BODY).read_to_end(&mut body).context("could not read stdin")?;
+        return Ok(body);
+    }
+    match data.strip_prefix('@') {
+        Some(file) => std::fs::read(file).with_context(|| format!("could not read {file}")),
+        None => Ok(data.as_bytes().to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_text_or_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("body");
+        std::fs::write(&file, "{}").unwrap();
+        assert_eq!(read_body("[1]").unwrap(), b"[1]");
+        assert_eq!(read_body(&format!("@{}", file.display())).unwrap(), b"{}");
+        assert!(read_body("@/nowhere").is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! What each command does, one file a group.
+
+pub(crate) mod alloc;
+pub(crate) mod api;
+pub(crate) mod asset;
+mod attach;
+pub(crate) mod catalog;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+mod doctor;
+pub(crate) mod events;
+pub(crate) mod exec;
+pub(crate) mod run;
+pub(crate) mod serve;
+mod status;
+mod story;
+
+use crate::cli::{Cli, Command};
+use crate::context::Context;
+
+/// Does what was asked.
+///
+/// # Errors
+/// Whatever went wrong; [`crate::failure`] knows what to say and which code to exit with.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let context = Context::new(cli.global);
+    match cli.command {
+        Command::Demo(arguments) => demo::run(&context, arguments),
+        Command::Serve(arguments) => serve::run(&context, arguments),
+        Command::Status => status::run(&context),
+        Command::Doctor(options) => doctor::run(&context, options),
+        Command::Asset(command) => asset::run(&context, command),
+        Command::Alloc(command) => alloc::run(&context, command),
+        Command::Run(arguments) => run::run(&context, arguments),
+        Command::Exec(command) => exec::run(&context, command),
+        Command::Catalog(command) => catalog::run(&context, command),
+        Command::Api(arguments) => api::run(&context, arguments),
+        Command::Events(arguments) => events::run(&context, arguments),
+        Command::Config(command) => config::run(&context, command),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}

@@ -1,0 +1,150 @@
+//! What every command shares: how to print, and which node to talk to with which token.
+//!
+//! A node that runs on the data folder leaves `endpoints.json` there, so that no address has to be typed, and `token`,
+//! readable by its owner. The token of the file goes to loopback addresses only: it is this machine's.
+
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::output::{Output, Style};
+use anyhow::Context as _;
+use clap::ColorChoice;
+use hypermesh_client::Client;
+use serde::Deserialize;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Where a node listens if nothing else is said.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8446";
+/// Holds the addresses of a running node.
+const ENDPOINTS_FILE: &str = "endpoints.json";
+/// Holds the bearer token.
+const TOKEN_FILE: &str = "token";
+
+/// What every command shares.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    /// The folder as given; `None` where it wasn't.
+    pub(crate) given_data_dir: Option<PathBuf>,
+    /// How talk on stderr is painted.
+    pub(crate) talk: Style,
+    server: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    hypermesh: String,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        let color: ColorChoice = global.color;
+        Self {
+            output: Output { format: global.output, style: Style::of_stdout(color) },
+            given_data_dir: global.data_dir,
+            talk: Style::of_stderr(color),
+            server: global.server,
+        }
+    }
+
+    /// A client of the node that is meant.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`] for files of the data folder that can't be read or understood.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        let data_dir = self.given_data_dir.clone().unwrap_or_else(hypermesh_node::default_data_dir);
+        let server = match &self.server {
+            Some(server) => server.clone(),
+            None => recorded_server(&data_dir)?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
+        };
+        let token = match std::env::var("HYPERMESH_TOKEN") {
+            Ok(token) if !token.is_empty() => Some(token),
+            _ if is_loopback(&server) => recorded_token(&data_dir)?,
+            _ => None,
+        };
+        Ok(Client::new(&server, token)?)
+    }
+}
+
+/// The file that holds the token of a node on `data_dir`.
+pub(crate) fn token_file(data_dir: &Path) -> PathBuf {
+    data_dir.join(TOKEN_FILE)
+}
+
+/// The token of a node on `data_dir`; `None` where it has made none, or for another user than its owner.
+pub(crate) fn recorded_token(data_dir: &Path) -> anyhow::Result<Option<String>> {
+    Ok(read(&token_file(data_dir))?.map(|text| text.trim().to_owned()).filter(|token| !token.is_empty()))
+}
+
+fn recorded_server(data_dir: &Path) -> anyhow::Result<Option<String>> {
+    let file = data_dir.join(ENDPOINTS_FILE);
+    let Some(text) = read(&file)? else { return Ok(None) };
+    let endpoints: Endpoints = serde_json::from_str(&text)
+        .context(Failure::Configuration(format!("{} is not what a node writes", file.display())))?;
+    Ok(Some(endpoints.hypermesh))
+}
+
+fn read(file: &Path) -> anyhow::Result<Option<String>> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        // Without permission one may still read the API: a write is then refused by the node, with the reason.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            Ok(None)
+        }
+        Err(error) => {
+            Err(error).context(Failure::Configuration(format!("could not read {}", file.display())))
+        }
+    }
+}
+
+fn is_loopback(server: &str) -> bool {
+    let authority = server.strip_prefix("http://").unwrap_or(server).split('/').next().unwrap_or("");
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    // With user information before the host, what looks like the host isn't it.
+    let plain = !authority.contains('@');
+    plain && (host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::exit_code;
+
+    #[test]
+    fn the_token_of_this_machine_stays_on_it() {
+        for server in
+            ["http://127.0.0.1:8446", "http://localhost:1/", "http://[::1]:8446", "http://127.9.9.9"]
+        {
+            assert!(is_loopback(server), "{server}");
+        }
+        for server in [
+            "http://10.0.0.1:8446",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "http://127.0.0.1@evil:80",
+            "http://127.0.0.1:1@evil:80",
+            "",
+        ] {
+            assert!(!is_loopback(server), "{server}");
+        }
+    }
+
+    #[test]
+    fn a_node_s_files_are_found_and_a_broken_one_is_bad_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(recorded_server(folder.path()).unwrap(), None);
+        assert_eq!(recorded_token(folder.path()).unwrap(), None);
+        std::fs::write(folder.path().join("token"), "abc\n").unwrap();
+        assert_eq!(recorded_token(folder.path()).unwrap().as_deref(), Some("abc"));
+        let endpoints = folder.path().join("endpoints.json");
+        std::fs::write(&endpoints, r#"{"trustchain":"a","stoq":"b","hypermesh":"http://127.0.0.1:9"}"#)
+            .unwrap();
+        assert_eq!(recorded_server(folder.path()).unwrap().as_deref(), Some("http://127.0.0.1:9"));
+        std::fs::write(&endpoints, "{").unwrap();
+        assert_eq!(exit_code(&recorded_server(folder.path()).unwrap_err()), 64);
+    }
+}

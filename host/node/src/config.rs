@@ -1,0 +1,366 @@
+//! Configuration: a TOML file < environment < flags. Unknown keys are errors, and every value knows where it is from.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The configuration of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// Everything that the node keeps lies below this folder.
+    pub data_dir: PathBuf,
+    /// Address of the TrustChain service.
+    pub listen_trustchain: SocketAddr,
+    /// Address of the STOQ service.
+    pub listen_stoq: SocketAddr,
+    /// Address of the HyperMesh service.
+    pub listen_hypermesh: SocketAddr,
+    /// Lease even what the kernel does not enforce.
+    pub allow_unenforced: bool,
+    /// Absolute cgroup path below the mount under which the node's groups are made; `None` chooses the node's own.
+    pub cgroup_parent: Option<String>,
+    /// `text` or `json`.
+    pub log_format: String,
+    /// What is logged, e.g. `info` or `warn,hypermesh_mesh=debug`.
+    pub log_filter: String,
+    /// Host names that the API answers to besides loopback.
+    pub allowed_hosts: Vec<String>,
+    /// Origins that browsers may write from besides the node's own and the contract's.
+    pub allowed_origins: Vec<String>,
+    #[serde(skip)]
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Where a value is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said otherwise.
+    Default,
+    /// A line of this file.
+    File(PathBuf),
+    /// This environment variable.
+    Environment(String),
+    /// A flag of the command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => write!(f, "${name}"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// One setting, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Where the value is from.
+    pub origin: Origin,
+}
+
+/// What the command line said.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "each is the key of the configuration")]
+pub struct ConfigSources {
+    pub file: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
+    pub listen_trustchain: Option<SocketAddr>,
+    pub listen_stoq: Option<SocketAddr>,
+    pub listen_hypermesh: Option<SocketAddr>,
+    pub allow_unenforced: Option<bool>,
+    pub cgroup_parent: Option<String>,
+    pub log_format: Option<String>,
+    pub log_filter: Option<String>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "each message names its fields")]
+pub enum ConfigError {
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} is not valid TOML", path.display())]
+    Toml {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    #[error("{origin}: `{key}` is not a setting; the settings are {known}")]
+    UnknownKey { key: String, origin: Origin, known: String },
+    #[error("{origin}: `{value}` is no value for `{key}`: {expected}")]
+    Value { key: &'static str, value: String, origin: Origin, expected: &'static str },
+    #[error(
+        "{key} is {address}, which is not loopback: that needs TLS and authentication, which this build does not have; \
+         listen on 127.0.0.1 or [::1] and forward the port"
+    )]
+    Public { key: &'static str, address: SocketAddr },
+}
+
+/// Every key, in the order in which they are shown.
+const KEYS: [&str; 10] = [
+    "data_dir",
+    "listen_trustchain",
+    "listen_stoq",
+    "listen_hypermesh",
+    "allow_unenforced",
+    "cgroup_parent",
+    "log_format",
+    "log_filter",
+    "allowed_hosts",
+    "allowed_origins",
+];
+
+/// The name of the file that is read from the data folder when no other is named.
+const FILE_NAME: &str = "hypermesh.toml";
+
+/// Where a node keeps its state when nobody says otherwise: `$XDG_STATE_HOME/hypermesh` or `~/.local/state/hypermesh`
+/// (XDG Base Directory Specification 0.8), and `/var/lib/hypermesh` for who has no home.
+pub fn default_data_dir() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map_or_else(|| PathBuf::from("/var/lib/hypermesh"), |state| state.join("hypermesh"))
+}
+
+impl Config {
+    /// Reads file and environment, puts the flags over them, checks everything.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names key, value and origin.
+    pub fn load(sources: ConfigSources) -> Result<Self, ConfigError> {
+        let environment = |key: &str| {
+            let name = format!("HYPERMESH_{}", key.to_uppercase());
+            std::env::var(&name).ok().filter(|v| !v.is_empty()).map(|value| (name, value))
+        };
+        Self::layered(sources, environment)
+    }
+
+    fn layered(
+        sources: ConfigSources,
+        environment: impl Fn(&str) -> Option<(String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let data_dir = sources
+            .data_dir
+            .clone()
+            .or_else(|| environment("data_dir").map(|(_, v)| PathBuf::from(v)))
+            .unwrap_or_else(default_data_dir);
+        let mut config = Self::defaults(data_dir);
+        let named = sources.file.clone().or_else(|| environment("config").map(|(_, v)| PathBuf::from(v)));
+        let file = named.or_else(|| Some(config.data_dir.join(FILE_NAME)).filter(|f| f.exists()));
+        if let Some(path) = file {
+            config.read_file(&path)?;
+        }
+        for key in KEYS {
+            if let Some((name, value)) = environment(key) {
+                config.set(key, &text_value(key, value), Origin::Environment(name))?;
+            }
+        }
+        config.flags(sources)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn defaults(data_dir: PathBuf) -> Self {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            data_dir,
+            listen_trustchain: loopback(8444),
+            listen_stoq: loopback(8445),
+            listen_hypermesh: loopback(8446),
+            allow_unenforced: false,
+            cgroup_parent: None,
+            log_format: "text".into(),
+            log_filter: "info".into(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            origins: BTreeMap::new(),
+        }
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let table: toml::Table = toml::from_str(&text)
+            .map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
+        for (key, value) in table {
+            let origin = Origin::File(path.to_owned());
+            let Some(known) = KEYS.iter().find(|k| **k == key) else {
+                return Err(ConfigError::UnknownKey { key, origin, known: KEYS.join(", ") });
+            };
+            self.set(known, &value, origin)?;
+        }
+        Ok(())
+    }
+
+    fn flags(&mut self, sources: ConfigSources) -> Result<(), ConfigError> {
+        let text = |v: Option<String>| v.map(toml::Value::String);
+        let address = |v: Option<SocketAddr>| text(v.map(|a| a.to_string()));
+        let given = [
+            ("data_dir", text(sources.data_dir.map(|d| d.to_string_lossy().into_owned()))),
+            ("listen_trustchain", address(sources.listen_trustchain)),
+            ("listen_stoq", address(sources.listen_stoq)),
+            ("listen_hypermesh", address(sources.listen_hypermesh)),
+            ("allow_unenforced", sources.allow_unenforced.map(toml::Value::Boolean)),
+            ("cgroup_parent", text(sources.cgroup_parent)),
+            ("log_format", text(sources.log_format)),
+            ("log_filter", text(sources.log_filter)),
+        ];
+        for (key, value) in given {
+            if let Some(value) = value {
+                self.set(key, &value, Origin::Flag)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &'static str, value: &toml::Value, origin: Origin) -> Result<(), ConfigError> {
+        let wrong = |expected| {
+            let value = value.to_string();
+            Err(ConfigError::Value { key, value, origin: origin.clone(), expected })
+        };
+        let text = value.as_str();
+        let list = || {
+            let items = value.as_array()?.iter();
+            items.map(|v| v.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        };
+        match (key, text, value.as_bool()) {
+            ("data_dir", Some(path), _) => self.data_dir = PathBuf::from(path),
+            ("listen_trustchain" | "listen_stoq" | "listen_hypermesh", Some(address), _) => {
+                let Ok(address) = address.parse() else { return wrong("an address such as 127.0.0.1:8446") };
+                match key {
+                    "listen_trustchain" => self.listen_trustchain = address,
+                    "listen_stoq" => self.listen_stoq = address,
+                    _ => self.listen_hypermesh = address,
+                }
+            }
+            ("allow_unenforced", _, Some(allow)) => self.allow_unenforced = allow,
+            ("cgroup_parent", Some(path), _) if path.starts_with('/') && !path.contains("..") => {
+                self.cgroup_parent = Some(path.to_owned());
+            }
+            ("cgroup_parent", ..) => return wrong("an absolute cgroup path such as /hypermesh.slice"),
+            ("log_format", Some(format @ ("text" | "json")), _) => self.log_format = format.to_owned(),
+            ("log_format", ..) => return wrong("`text` or `json`"),
+            ("log_filter", Some(filter), _) => self.log_filter = filter.to_owned(),
+            ("allowed_hosts" | "allowed_origins", ..) => match list() {
+                Some(hosts) if key == "allowed_hosts" => self.allowed_hosts = hosts,
+                Some(origins) => self.allowed_origins = origins,
+                None => return wrong("a list of texts"),
+            },
+            ("allow_unenforced", ..) => return wrong("true or false"),
+            _ => return wrong("a text"),
+        }
+        self.origins.insert(key, origin);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let listeners = [
+            ("listen_trustchain", self.listen_trustchain),
+            ("listen_stoq", self.listen_stoq),
+            ("listen_hypermesh", self.listen_hypermesh),
+        ];
+        match listeners.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
+            Some((key, address)) => Err(ConfigError::Public { key, address }),
+            None => Ok(()),
+        }
+    }
+
+    /// Every setting with its value and where it is from.
+    pub fn explain(&self) -> Vec<Setting> {
+        let value = |key: &str| match key {
+            "data_dir" => self.data_dir.display().to_string(),
+            "listen_trustchain" => self.listen_trustchain.to_string(),
+            "listen_stoq" => self.listen_stoq.to_string(),
+            "listen_hypermesh" => self.listen_hypermesh.to_string(),
+            "allow_unenforced" => self.allow_unenforced.to_string(),
+            "cgroup_parent" => self.cgroup_parent.clone().unwrap_or_else(|| "(the node's own group)".into()),
+            "log_format" => self.log_format.clone(),
+            "log_filter" => self.log_filter.clone(),
+            "allowed_hosts" => self.allowed_hosts.join(", "),
+            _ => self.allowed_origins.join(", "),
+        };
+        KEYS.into_iter()
+            .map(|key| Setting {
+                key,
+                value: value(key),
+                origin: self.origins.get(key).cloned().unwrap_or(Origin::Default),
+            })
+            .collect()
+    }
+}
+
+/// A value from the environment: a flag reads as one, a list is separated by commas.
+fn text_value(key: &str, value: String) -> toml::Value {
+    match key {
+        "allow_unenforced" => value.parse().map_or(toml::Value::String(value), toml::Value::Boolean),
+        "allowed_hosts" | "allowed_origins" => {
+            toml::Value::Array(value.split(',').map(|v| toml::Value::String(v.trim().to_owned())).collect())
+        }
+        _ => toml::Value::String(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)], sources: ConfigSources) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE_NAME), file).unwrap();
+        let sources = ConfigSources { data_dir: Some(folder.path().to_owned()), ..sources };
+        Config::layered(sources, |key| {
+            let found = environment.iter().find(|(k, _)| *k == key)?;
+            Some((found.0.to_owned(), found.1.to_owned()))
+        })
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_default() {
+        let file = "log_filter = 'a'\nlog_format = 'json'\nlisten_stoq = '127.0.0.1:1'";
+        let environment = [("log_filter", "b"), ("listen_stoq", "127.0.0.1:2")];
+        let flags = ConfigSources { listen_stoq: "127.0.0.1:3".parse().ok(), ..ConfigSources::default() };
+        let config = load(file, &environment, flags).unwrap();
+        assert_eq!((config.log_format.as_str(), config.log_filter.as_str()), ("json", "b"));
+        assert_eq!(config.listen_stoq.port(), 3);
+        let origin = |key| config.explain().into_iter().find(|s| s.key == key).unwrap().origin;
+        assert_eq!(origin("listen_stoq"), Origin::Flag);
+        assert_eq!(origin("log_filter"), Origin::Environment("log_filter".into()));
+        assert_eq!(origin("listen_hypermesh"), Origin::Default);
+        assert!(matches!(origin("log_format"), Origin::File(_)));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_errors_that_name_them() {
+        let error = load("listen = 'x'", &[], ConfigSources::default()).unwrap_err();
+        assert!(error.to_string().contains("`listen` is not a setting"), "{error}");
+        for wrong in
+            ["log_format = 'xml'", "allow_unenforced = 'maybe'", "listen_stoq = 'here'", "data_dir = 3"]
+        {
+            let error = load(wrong, &[], ConfigSources::default()).unwrap_err();
+            assert!(error.to_string().contains(wrong.split(' ').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_loopback_is_refused() {
+        let flags =
+            ConfigSources { listen_hypermesh: "0.0.0.0:8446".parse().ok(), ..ConfigSources::default() };
+        assert!(matches!(load("", &[], flags), Err(ConfigError::Public { .. })));
+    }
+}

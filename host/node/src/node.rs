@@ -1,0 +1,242 @@
+//! Starting, serving, draining.
+
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::token;
+use hypermesh_api::{ApiConfig, ApiState, Secret, Service, hypermesh_router, serve, unbuilt_router};
+use hypermesh_artifacts::SAMPLES;
+use hypermesh_mesh::{Machine, Mesh, MeshError, NewPackage, Parts, Receiving, Settings};
+use hypermesh_model::Subject;
+use hypermesh_sandbox::CgroupSettings;
+use hypermesh_store::Store;
+use hypermesh_telemetry::Metrics;
+use serde::Serialize;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The addresses that a node listens on. Serialises as URLs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "each is the service")]
+pub struct Bound {
+    #[serde(serialize_with = "url")]
+    pub trustchain: SocketAddr,
+    #[serde(serialize_with = "url")]
+    pub stoq: SocketAddr,
+    #[serde(serialize_with = "url")]
+    pub hypermesh: SocketAddr,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn url<S: serde::Serializer>(address: &SocketAddr, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(&format_args!("http://{address}"))
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    mesh: Mesh,
+    bound: Bound,
+    endpoints: PathBuf,
+    closing: CancellationToken,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts a node: opens what it keeps, recovers what an earlier run left, measures, listens.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn start(config: Config) -> Result<Self, NodeError> {
+        let data_dir = make_data_dir(&config.data_dir)?;
+        let store = Store::open(&data_dir.join("node.sqlite")).map_err(NodeError::Store)?;
+        // Held before anything is told to the kernel: a port that is taken must not end another node's leases.
+        let listeners = Listeners::bind(&config).await?;
+        let bound = listeners.bound()?;
+        let token_file = data_dir.join("token");
+        let token = token::read_or_make(&token_file).map_err(|source| NodeError::Folder {
+            doing: "read the token",
+            path: token_file,
+            source,
+        })?;
+        let metrics = Metrics::new();
+        let mesh = start_mesh(&config, &data_dir, store, &bound, metrics.clone()).await?;
+        let closing = CancellationToken::new();
+        let mut api = ApiConfig::new(Secret::new(token));
+        api.allowed_hosts.clone_from(&config.allowed_hosts);
+        api.allowed_origins.extend(config.allowed_origins.iter().cloned());
+        let address = format!("http://{}", bound.hypermesh);
+        let state = ApiState::new(mesh.clone(), metrics, api, address, closing.clone());
+        let endpoints = data_dir.join("endpoints.json");
+        write_endpoints(&endpoints, &bound)?;
+        tracing::info!(node = %mesh.node_id(), hypermesh = %bound.hypermesh, "the node is ready");
+        Ok(Self { mesh, bound, endpoints, servers: listeners.serve(&state, &closing), closing })
+    }
+
+    /// The addresses that it listens on.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// Puts the sample jobs into the catalog and gives their names.
+    ///
+    /// # Errors
+    /// When one is refused: a fault of this build.
+    pub async fn install_samples(&self) -> Result<Vec<String>, NodeError> {
+        let by = Subject("hypermesh".into());
+        let mut names = Vec::new();
+        for sample in SAMPLES {
+            let new = NewPackage {
+                name: sample.name.into(),
+                version: sample.version.into(),
+                description: sample.description.into(),
+            };
+            let add = async {
+                let mut upload = self.mesh.receive(Receiving::Component)?;
+                upload.write(sample.component)?;
+                self.mesh.add_package(&by, new, upload.finish()?).await
+            };
+            match add.await {
+                Ok(package) => names.push(package.name),
+                // An older sample of the same version: somebody works on it. The one that is there stays.
+                Err(MeshError::Conflict { detail }) => {
+                    tracing::warn!(detail, "a sample is not installed");
+                    names.push(sample.name.into());
+                }
+                Err(error) => return Err(NodeError::Mesh(error)),
+            }
+        }
+        Ok(names)
+    }
+
+    /// Serves until SIGINT or SIGTERM, then stops.
+    ///
+    /// # Errors
+    /// When signals can't be watched or the end can't be recorded.
+    pub async fn run_until_signal(self) -> Result<(), NodeError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(NodeError::Signals)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        self.stop().await
+    }
+
+    /// Ends event streams, lets running requests finish, records the end. Leases and workers outlive the node.
+    ///
+    /// # Errors
+    /// When the end can't be recorded.
+    pub async fn stop(self) -> Result<(), NodeError> {
+        tracing::info!("the node is stopping");
+        self.closing.cancel();
+        for server in self.servers {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a server failed");
+            }
+        }
+        self.mesh.stop().await.map_err(NodeError::Mesh)?;
+        // Without it the CLI falls back to the default addresses.
+        let _ = fs::remove_file(self.endpoints);
+        Ok(())
+    }
+}
+
+struct Listeners {
+    trustchain: TcpListener,
+    stoq: TcpListener,
+    hypermesh: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, NodeError> {
+        let bind = async |service, address: SocketAddr| {
+            TcpListener::bind(address).await.map_err(|source| NodeError::Listen { service, address, source })
+        };
+        Ok(Self {
+            trustchain: bind("trustchain", config.listen_trustchain).await?,
+            stoq: bind("stoq", config.listen_stoq).await?,
+            hypermesh: bind("hypermesh", config.listen_hypermesh).await?,
+        })
+    }
+
+    fn bound(&self) -> Result<Bound, NodeError> {
+        let address = |l: &TcpListener| l.local_addr().map_err(NodeError::Signals);
+        Ok(Bound {
+            trustchain: address(&self.trustchain)?,
+            stoq: address(&self.stoq)?,
+            hypermesh: address(&self.hypermesh)?,
+        })
+    }
+
+    fn serve(self, state: &ApiState, closing: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let routers = [
+            (self.trustchain, unbuilt_router(Service::TrustChain, state)),
+            (self.stoq, unbuilt_router(Service::Stoq, state)),
+            (self.hypermesh, hypermesh_router(state.clone())),
+        ];
+        let spawn =
+            |(listener, router)| tokio::spawn(serve(listener, router, closing.clone().cancelled_owned()));
+        routers.map(spawn).into()
+    }
+}
+
+async fn start_mesh(
+    config: &Config,
+    data_dir: &Path,
+    store: Store,
+    bound: &Bound,
+    metrics: Metrics,
+) -> Result<Mesh, NodeError> {
+    let node = Mesh::identify(&store).map_err(NodeError::Mesh)?;
+    let folder = data_dir.to_owned();
+    // The first NVML call can take seconds; nothing else waits for it.
+    let machine = tokio::task::spawn_blocking(move || Machine::measure("/".into(), folder))
+        .await
+        .map_err(|e| NodeError::Signals(io::Error::other(e)))?;
+    let gpus = &machine.inventory().gpus.gpus;
+    let cgroups = hypermesh_sandbox::open(CgroupSettings {
+        system_root: "/".into(),
+        parent: config.cgroup_parent.clone(),
+        node,
+        gpu_minors: gpus.iter().filter_map(|gpu| gpu.minor).collect(),
+    });
+    if let Some(reason) = cgroups.unavailable_reason() {
+        let then =
+            if config.allow_unenforced { "limits are not enforced" } else { "allocations are refused" };
+        tracing::warn!(reason, "cgroups can't be used; {then}");
+    }
+    let exe = std::env::current_exe().map_err(|source| NodeError::Folder {
+        doing: "find",
+        path: "/proc/self/exe".into(),
+        source,
+    })?;
+    let settings = Settings {
+        data_dir: data_dir.to_owned(),
+        worker_exe: exe,
+        allow_unenforced: config.allow_unenforced,
+        address: bound.hypermesh.to_string(),
+    };
+    Mesh::start(Parts { settings, store, machine, cgroups, metrics }).await.map_err(NodeError::Mesh)
+}
+
+/// Makes the data folder, readable by the owner alone, and gives its absolute path: workers run elsewhere.
+fn make_data_dir(path: &Path) -> Result<PathBuf, NodeError> {
+    let fault = |doing| move |source| NodeError::Folder { doing, path: path.to_owned(), source };
+    fs::create_dir_all(path).map_err(fault("make"))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(fault("close to others"))?;
+    fs::canonicalize(path).map_err(fault("find"))
+}
+
+fn write_endpoints(path: &Path, bound: &Bound) -> Result<(), NodeError> {
+    let fault = |source| NodeError::Folder { doing: "write", path: path.to_owned(), source };
+    let text = serde_json::to_vec(bound).map_err(|e| fault(io::Error::from(e)))?;
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path)).map_err(fault)
+}
