@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often memory that others hold is computed: it reads two files a lease.
 const FOREIGN_INTERVAL: u32 = 5;
-/// Above this, in percent, a resource is worth a warning.
+/// Above this, in percent, memory or disk is worth a warning. A busy CPU is not: that is what it is for.
 const WARN_PERCENT: f64 = 95.0;
 
 /// How a node is.
@@ -116,7 +116,6 @@ impl Mesh {
                 reasons.push(format!("{what} is {percent:.1} % in use"));
             }
         };
-        warn("CPU", cpu_usage);
         warn("memory", memory_usage);
         warn("the data folder's file system", latest.disk_usage);
         let mut status = if reasons.is_empty() { NodeState::Healthy } else { NodeState::Warning };

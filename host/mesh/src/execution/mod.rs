@@ -203,7 +203,9 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::NotFound`].
     pub async fn cancel(&self, id: &ExecutionId, by: &Subject) -> Result<CancelOutcome, MeshError> {
-        self.execution(id)?;
+        if self.execution(id)?.status == ExecutionStatus::Cancelled {
+            return Ok(CancelOutcome::AlreadyEnded { status: "cancelled" });
+        }
         if let Some(mut done) = self.supervision.stop(id, Cause::Cancelled { by: by.clone() }) {
             while done.changed().await.is_ok() {}
         }
