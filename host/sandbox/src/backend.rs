@@ -120,6 +120,41 @@ mod tests {
         backend.unavailable_reason().unwrap()
     }
 
+    /// On v1 a login session may have a group in one hierarchy and not in another.
+    #[test]
+    fn each_hierarchy_keeps_the_group_of_an_earlier_start() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| std::fs::write(root.path().join(path), text).unwrap();
+        let cgroups = root.path().join("sys/fs/cgroup");
+        for folder in ["proc/self", "sys/fs/cgroup/memory/a", "sys/fs/cgroup/memory/b", "sys/fs/cgroup/pids"]
+        {
+            std::fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        let mounts =
+            ["memory", "pids"].map(|c| format!("1 2 0:1 / /sys/fs/cgroup/{c} rw - cgroup cgroup rw,{c}"));
+        write("proc/self/mountinfo", &mounts.join("\n"));
+        let node = NodeId::generate();
+        let start = |memory: &str| {
+            write("proc/self/cgroup", &format!("2:pids:/\n1:memory:{memory}\n"));
+            let (system_root, node) = (root.path().to_owned(), node.clone());
+            open(CgroupSettings { system_root, parent: None, node, gpu_minors: vec![] })
+        };
+        let lease = LeaseId::generate();
+        let files = |backend: &dyn CgroupBackend| backend.join_files(&lease, "exec-1");
+        let first = start("/a");
+        let joined = files(first.as_ref());
+        assert!(
+            joined[0].starts_with(cgroups.join("memory/a")) && joined[1].starts_with(cgroups.join("pids"))
+        );
+        first.create(&lease, &Limits::default(), "").unwrap();
+        let second = start("/b");
+        assert_eq!(files(second.as_ref()), joined);
+        assert_eq!(second.leases().unwrap()[0].id, lease.as_str());
+        second.remove(&lease).unwrap();
+        second.close();
+        assert!(files(start("/b").as_ref())[0].starts_with(cgroups.join("memory/b")));
+    }
+
     #[test]
     fn a_machine_without_usable_cgroups_says_why() {
         assert_eq!(reason(""), "no cgroup hierarchy is mounted");

@@ -139,8 +139,8 @@ impl KernelBackend {
         }
     }
 
-    /// Fails as missing unless the group exists in the first hierarchy. In another one it may be missing when the node
-    /// was restarted in another group; what is counted there is then unknown, which is no error.
+    /// Fails as missing unless the group exists in the first hierarchy. In another one it may be missing when that was
+    /// not used before a restart; what is counted there is then unknown, which is no error.
     fn check_exists(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<(), CgroupError> {
         let Some(dir) = self.tree.hierarchies.first().map(|h| h.dir(lease, leaf)) else { return Ok(()) };
         match std::fs::metadata(&dir) {

@@ -19,6 +19,7 @@ mod kernel_backend;
 mod kernel_fs;
 mod kill;
 mod probe;
+mod search;
 mod setting;
 mod tree;
 mod types;

@@ -33,8 +33,9 @@ impl fmt::Display for CgroupVersion {
 pub struct CgroupSettings {
     /// `/` in production; a folder with `proc` and `sys` below it in tests.
     pub system_root: PathBuf,
-    /// Absolute cgroup path below the mount (`/hypermesh.slice`) under which `hypermesh` is made; `None` chooses the
-    /// node's own group. A fixed parent lets a restarted node find its leases even when it was started in another group.
+    /// Absolute cgroup path below the mount (`/hypermesh.slice`) under which `hypermesh` is made. `None` chooses, in each
+    /// hierarchy, the group where an earlier start of this node left its folder, else the node's own group. So a node
+    /// that crashed and was started again in another group still finds its leases.
     pub parent: Option<String>,
     /// The node, which names its own folder.
     pub node: NodeId,
@@ -64,7 +65,8 @@ pub struct GroupUsage {
     pub memory_current: Option<Bytes>,
     /// The highest memory so far, page cache included.
     pub memory_peak: Option<Bytes>,
-    /// Kills by the OOM killer. On v1 those of leaves that were removed are no longer counted.
+    /// Kills by the OOM killer. On v1 those of leaves that were removed are no longer counted; on v2, where the lease
+    /// ends as a whole, the kernel may count its first victim twice.
     pub oom_kills: Option<u64>,
     /// Periods in which this group's own quota held it back; `None` for a group without one: a leaf that is held back
     /// by its lease's quota shows in the lease's count.

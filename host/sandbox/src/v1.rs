@@ -6,6 +6,7 @@
 
 use crate::detect::{Layout, Place, configured_parent};
 use crate::kernel_fs::{Folders, keyed, make_group, number, read_optional, write};
+use crate::search::left_behind;
 use crate::setting::{Facts, IfMissing, Setting};
 use crate::tree::{Hierarchy, TOP, Tree};
 use crate::{CgroupError, GroupUsage, Limits};
@@ -121,7 +122,10 @@ pub(crate) fn open(
     node: &str,
     folders: &dyn Folders,
 ) -> Result<Hierarchy, CgroupError> {
-    let base = base(place, parent, folders)?;
+    let base = match parent {
+        Some(parent) => configured_base(place, parent, folders)?,
+        None => left_behind(&place.mount, &place.own, node).unwrap_or_else(|| place.own.clone()),
+    };
     let top = base.join(TOP);
     let has_memory = place.controllers.iter().any(|c| c == "memory");
     let node = make_node(&top, node, folders, |top| if has_memory { use_hierarchy(top) } else { Ok(()) })?;
@@ -129,13 +133,12 @@ pub(crate) fn open(
     Ok(Hierarchy { controllers: place.controllers.clone(), is_unified, node })
 }
 
-/// The folder under which `hypermesh` goes; a configured parent is made if it is missing and never removed.
-pub(crate) fn base(
+/// The configured folder under which `hypermesh` goes; it is made if it is missing and never removed.
+pub(crate) fn configured_base(
     place: &Place,
-    parent: Option<&str>,
+    parent: &str,
     folders: &dyn Folders,
 ) -> Result<PathBuf, CgroupError> {
-    let Some(parent) = parent else { return Ok(place.own.clone()) };
     let base = configured_parent(&place.mount, parent)?;
     let mut missing: Vec<&Path> = base.ancestors().take_while(|dir| !dir.is_dir()).collect();
     missing.reverse();

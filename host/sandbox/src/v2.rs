@@ -7,9 +7,10 @@
 
 use crate::detect::Place;
 use crate::kernel_fs::{Folders, keyed, make_group, number, processes, read_optional, words, write};
+use crate::search::left_behind;
 use crate::setting::{Facts, IfMissing, Setting};
 use crate::tree::{Hierarchy, TOP};
-use crate::v1::{base, make_node, quota_and_period};
+use crate::v1::{configured_base, make_node, quota_and_period};
 use crate::{CgroupError, GroupUsage, Limits};
 use hypermesh_model::Bytes;
 use std::path::{Path, PathBuf};
@@ -100,8 +101,17 @@ pub(crate) fn open(
     node: &str,
     folders: &dyn Folders,
 ) -> Result<Hierarchy, CgroupError> {
-    if parent.is_some() {
-        return open_below(&base(place, parent, folders)?, node, folders);
+    if let Some(parent) = parent {
+        return open_below(&configured_base(place, parent, folders)?, node, folders);
+    }
+    // In the own group the node may still have to make room for its children, as at a first start.
+    let earlier = left_behind(&place.mount, &place.own, node).filter(|base| *base != place.own);
+    if let Some(base) = earlier {
+        let opened = open_below(&base, node, folders);
+        // Without leases it was removed when it turned out unusable; with them, another place would hide them.
+        if opened.is_ok() || base.join(TOP).join(node).exists() {
+            return opened;
+        }
     }
     let own = match own_parent(place, folders) {
         Ok(Some(own)) => open_below(&own, node, folders),

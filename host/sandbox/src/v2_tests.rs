@@ -81,6 +81,43 @@ fn a_configured_parent_is_used_and_made() {
 }
 
 #[test]
+fn a_node_started_again_in_another_group_keeps_its_leases() {
+    let (root, top) = fixture(ALL, "/session-1", &[me()]);
+    let lease = LeaseId::generate();
+    open(root.path(), None).unwrap().create(&lease, &limits(), "").unwrap();
+    // The crash: nothing was closed. The new session is another group, in which the node is alone again.
+    machine(root.path(), &ALL.replace("cpuset ", ""), "/session-2", &[me()]);
+    let backend = open(root.path(), None).unwrap();
+    assert_eq!(backend.leases().unwrap()[0].id, lease.as_str());
+    assert!(backend.read_back(&lease, &limits()).unwrap().is_enforced());
+    assert!(!top.join("session-2/hypermesh").exists() && !top.join("session-2/node").exists());
+    assert_eq!(text(top.join("session-2/cgroup.procs")), me().to_string(), "no need to move");
+    backend.remove(&lease).unwrap();
+    backend.close();
+    open(root.path(), None).unwrap();
+    assert!(top.join("session-2/hypermesh/n1").is_dir(), "nothing was left, so the own group it is");
+}
+
+#[test]
+fn an_earlier_group_that_hands_nothing_down_is_left_unless_it_has_leases() {
+    let (root, top) = fixture(ALL, "/session-2", &[me()]);
+    let old = top.join("session-1/hypermesh/n1");
+    fs::create_dir_all(&old).unwrap();
+    for group in [top.join("session-1"), top.join("session-1/hypermesh"), old.clone()] {
+        fs::write(group.join("cgroup.procs"), "").unwrap();
+        fs::write(group.join("cgroup.subtree_control"), "").unwrap();
+        fs::write(group.join("cgroup.controllers"), "io").unwrap();
+    }
+    fs::create_dir(old.join("lease")).unwrap();
+    fs::write(old.join("lease/cgroup.procs"), "").unwrap();
+    let Err(error) = open(root.path(), None) else { panic!("opened") };
+    assert!(error.to_string().contains("session-1 hands down none of"), "{error}");
+    fs::remove_dir_all(old.join("lease")).unwrap();
+    open(root.path(), None).unwrap();
+    assert!(top.join("session-2/hypermesh/n1").is_dir() && !old.exists());
+}
+
+#[test]
 fn a_lease_is_written_read_back_and_gone() {
     let (root, top) = fixture(ALL, "/", &[1]);
     let backend = open(root.path(), None).unwrap();

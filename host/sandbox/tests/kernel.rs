@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// In the environment where the CPU is emulated, 10 to 30 times slower (`vm/init` sets it).
+const EMULATED: &str = "HYPERMESH_TEST_EMULATED";
+
 /// A node of its own, whose groups go away with it.
 struct Node(Arc<dyn CgroupBackend>);
 
@@ -36,7 +39,11 @@ impl Node {
 
     /// A shell that joins the leaf by itself and then becomes `script`.
     fn shell(&self, lease: &LeaseId, script: &str) -> Child {
-        let joins = self.0.join_files(lease, "exec-1");
+        self.shell_in(lease, "exec-1", script)
+    }
+
+    fn shell_in(&self, lease: &LeaseId, leaf: &str, script: &str) -> Child {
+        let joins = self.0.join_files(lease, leaf);
         let join: String = joins.iter().map(|f| format!("echo 0 > '{}' || exit 99\n", f.display())).collect();
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{join}{script}")]).stdin(Stdio::null()).stderr(Stdio::null());
@@ -122,19 +129,25 @@ fn a_limit_that_the_kernel_refuses_leaves_nothing_behind() {
 
 #[test]
 fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
-    let Some(node) = Node::start("a_quarter_of_a_core_is_a_quarter_of_a_core", vec![]) else { return };
+    let test = "a_quarter_of_a_core_is_a_quarter_of_a_core";
+    let Some(node) = Node::start(test, vec![]) else { return };
     let lease = node.lease(&Limits { cpu: Some(MilliCpu(250)), ..Limits::default() });
     let mut spinner = node.shell(&lease, "while :; do :; done");
     let used = || node.0.usage(&lease, Some("exec-1")).unwrap().cpu_time_ns.unwrap();
     until("spinning", || used() > 50_000_000);
-    let (from, began) = (used(), Instant::now());
+    let throttled = || node.0.usage(&lease, None).unwrap().throttled_periods.unwrap();
+    let (from, held, began) = (used(), throttled(), Instant::now());
     std::thread::sleep(Duration::from_secs(2));
-    let (spent, took) = (used() - from, began.elapsed().as_nanos());
+    let (spent, held, took) = (used() - from, throttled() - held, began.elapsed().as_nanos());
     let share = f64::from(u32::try_from(u128::from(spent) * 10_000 / took).unwrap()) / 100.0;
-    let usage = node.0.usage(&lease, None).unwrap();
-    eprintln!("25 % of a core: {share} %, throttled in {:?} periods", usage.throttled_periods);
-    assert!((23.0..=27.0).contains(&share), "{share} %");
-    assert!(usage.throttled_periods.unwrap() >= 10);
+    eprintln!("25 % of a core: {share} %, throttled in {held} of 20 periods");
+    assert!(share <= 27.0, "{share} %");
+    // Not held back in a period: then others took the CPU, and a share below the quota says nothing about it.
+    if held >= 18 {
+        assert!(share >= 23.0, "{share} %");
+    } else {
+        eprintln!("SKIPPED {test} (the lower bound): other processes keep the machine busy");
+    }
     assert!(node.0.leases().unwrap()[0].populated);
     assert_eq!(node.0.processes(&lease, None).unwrap(), [spinner.id()]);
     let error = node.0.remove_leaf(&lease, "exec-1").unwrap_err();
@@ -154,6 +167,29 @@ fn a_memory_hog_is_killed_and_counted() {
     eprintln!("{usage:?}");
     assert!(usage.oom_kills.unwrap() >= 1);
     assert!((Bytes::mib(24)..=Bytes::mib(32)).contains(&usage.memory_peak.unwrap()));
+}
+
+/// `memory.oom.group`: one process over the limit, and what shares its lease ends with it. v1 has no such thing.
+#[test]
+fn on_v2_a_lease_ends_as_a_whole_when_its_memory_does() {
+    let test = "on_v2_a_lease_ends_as_a_whole_when_its_memory_does";
+    let Some(node) = Node::start(test, vec![]) else { return };
+    if node.0.version() != CgroupVersion::V2 {
+        eprintln!("SKIPPED {test}: memory is on cgroup v1 here");
+        return;
+    }
+    let lease = node.lease(&Limits { memory: Some(Bytes::mib(32)), ..Limits::default() });
+    node.0.create_leaf(&lease, "exec-2", None).unwrap();
+    let mut bystander = node.shell_in(&lease, "exec-2", "while :; do sleep 1; done");
+    until("joining", || !node.0.processes(&lease, Some("exec-2")).unwrap().is_empty());
+    let mut hog = node.shell(&lease, "x=0123456789abcdef; while :; do x=\"$x$x\"; done");
+    for process in [&mut hog, &mut bystander] {
+        let status = process.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status:?}");
+    }
+    until("emptying", || node.0.processes(&lease, None).unwrap().is_empty());
+    // The kernel counts a kill for each victim, and may count one twice.
+    assert!(node.0.usage(&lease, None).unwrap().oom_kills.unwrap() >= 2);
 }
 
 #[test]
@@ -218,15 +254,17 @@ fn a_leaf_may_be_tighter_than_its_lease() {
 fn gpus_that_were_not_granted_are_denied() {
     let test = "gpus_that_were_not_granted_are_denied";
     let Some(node) = Node::start(test, vec![0, 1, 2]) else { return };
-    if node.0.version() == CgroupVersion::V2 {
-        eprintln!("SKIPPED {test}: no v1 devices controller");
-        return;
-    }
     let lease = LeaseId::generate();
     let limits = Limits { gpu_minors: Some(vec![1]), ..Limits::default() };
     let receipt = node.0.create(&lease, &limits, "").unwrap();
     let gpu = &receipt.entries[0];
     assert_eq!(gpu.requested, "c 195:0 rwm, c 195:2 rwm");
+    if node.0.version() == CgroupVersion::V2 {
+        assert_eq!((gpu.state, gpu.actual.as_deref()), (EnforcementState::Unenforced, None));
+        assert_eq!(gpu.reason.as_deref(), Some("the cgroup v2 device program is not built yet"));
+        eprintln!("SKIPPED {test} (the filter itself): no v1 devices controller, and the receipt says so");
+        return;
+    }
     assert_eq!(
         (gpu.state, gpu.actual.as_deref()),
         (EnforcementState::Enforced, Some(gpu.requested.as_str()))
@@ -245,7 +283,8 @@ fn gpus_that_were_not_granted_are_denied() {
 
 #[test]
 fn a_lease_is_made_and_removed_in_a_moment() {
-    let Some(node) = Node::start("a_lease_is_made_and_removed_in_a_moment", vec![]) else { return };
+    let test = "a_lease_is_made_and_removed_in_a_moment";
+    let Some(node) = Node::start(test, vec![]) else { return };
     let mut times: Vec<Duration> = (0..200)
         .map(|_| {
             let lease = LeaseId::generate();
@@ -257,6 +296,10 @@ fn a_lease_is_made_and_removed_in_a_moment() {
         .collect();
     times.sort();
     eprintln!("create + remove: min {:?} p50 {:?} p99 {:?}", times[0], times[100], times[198]);
+    if std::env::var_os(EMULATED).is_some() {
+        eprintln!("SKIPPED {test} (the limit): {EMULATED} is set, so this CPU is no measure");
+        return;
+    }
     // Generous, for a loaded machine: it must not sleep or sync.
     assert!(times[100] < Duration::from_millis(5));
 }
