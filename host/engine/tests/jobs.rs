@@ -1,5 +1,6 @@
 //! Jobs from upload to outcome, with the guests of this repository: the samples do what they say, and every way of
 //! misbehaving that ends by itself has its own cause. What only a kill ends is tested where processes are.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
 

@@ -9,6 +9,7 @@ use hypermesh_model::{
     Timestamp, VmSpec,
 };
 use hypermesh_store::Batch;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// Most assets of all kinds: the lists stay servable in one answer of the contract.
@@ -248,58 +249,57 @@ fn tidy(percent: f64) -> f64 {
 /// The node's hardware as assets.
 pub(crate) fn hardware_assets(inventory: &Inventory, home: &Location, owner: &Subject) -> Vec<Asset> {
     let mut assets = Vec::new();
-    let mut add =
-        |id: String, asset_type: AssetType, name: String, specifications: Value, capacity: Capacity| {
-            let Ok(id) = AssetId::parse(id) else { return };
-            let now = Timestamp::now();
-            assets.push(Asset {
-                id,
-                asset_type,
-                name,
-                description: String::new(),
-                owner: owner.clone(),
-                status: AssetStatus::Available,
-                privacy_level: PrivacyLevel::Private,
-                location: home.clone(),
-                specifications: match specifications {
-                    Value::Object(members) => members,
-                    other => Map::from_iter([("value".to_owned(), other)]),
-                },
-                capacity,
-                vm: None,
-                created_at: now,
-                updated_at: now,
-            });
-        };
-    let model = inventory.cpu.model.clone().unwrap_or_else(|| "CPU".into());
-    let limited = |value: Value, key: &str, limits: Value| match value {
-        Value::Object(mut members) => {
-            members.insert(key.to_owned(), limits);
-            Value::Object(members)
-        }
-        other => other,
+    let mut add = |id: String,
+                   asset_type: AssetType,
+                   name: String,
+                   specifications: Map<String, Value>,
+                   capacity: Capacity| {
+        let Ok(id) = AssetId::parse(id) else { return };
+        let now = Timestamp::now();
+        assets.push(Asset {
+            id,
+            asset_type,
+            name,
+            description: String::new(),
+            owner: owner.clone(),
+            status: AssetStatus::Available,
+            privacy_level: PrivacyLevel::Private,
+            location: home.clone(),
+            specifications,
+            capacity,
+            vm: None,
+            created_at: now,
+            updated_at: now,
+        });
     };
+    let model = inventory.cpu.model.clone().unwrap_or_else(|| "CPU".into());
     let capacity = &inventory.capacity;
-    let cpu = limited(json!(inventory.cpu), "capacity_limits", json!(capacity.cpu_limits));
-    let memory = limited(json!(inventory.memory), "capacity_limits", json!(capacity.memory_limits));
+    let (mut cpu, mut memory) = (object(&inventory.cpu), object(&inventory.memory));
+    cpu.insert("capacity_limits".into(), json!(capacity.cpu_limits));
+    memory.insert("capacity_limits".into(), json!(capacity.memory_limits));
     add("cpu".into(), AssetType::Cpu, model, cpu, none("percentage"));
     add("memory".into(), AssetType::Memory, "Memory".into(), memory, none("GB"));
     if let Some(fs) = &inventory.storage {
         let (total, available) = (fs.total.as_gb(), fs.free.as_gb());
         let capacity = Capacity { total, allocated: 0.0, available, unit: "GB".into() };
-        let specifications = json!({ "filesystem": fs, "disks": inventory.disks });
+        let specifications = object(&json!({ "filesystem": fs, "disks": inventory.disks }));
         add("storage".into(), AssetType::Storage, "Data folder".into(), specifications, capacity);
     }
     for (id, group) in gpu_groups(inventory) {
         let name = group.model.clone().unwrap_or_else(|| "GPU".into());
-        add(id, AssetType::Gpu, name, json!(group), none("units"));
+        add(id, AssetType::Gpu, name, object(&group), none("units"));
     }
     for interface in &inventory.interfaces {
         // Nothing of an interface is leased, so its speed is a specification and not a capacity.
         let (id, name) = (format!("network-{}", slug(&interface.name)), interface.name.clone());
-        add(id, AssetType::Network, name, json!(interface), none("units"));
+        add(id, AssetType::Network, name, object(interface), none("units"));
     }
     assets
+}
+
+/// A struct as the object that it serialises to.
+fn object(value: &impl Serialize) -> Map<String, Value> {
+    json!(value).as_object().cloned().unwrap_or_default()
 }
 
 /// GPUs by model and memory, each with the id of its asset.

@@ -11,6 +11,7 @@ use hypermesh_sandbox::{Entry, Limits, WorkerCommand};
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Children of the node's own at a time: compiling is CPU-bound and takes up to 2 GiB.
@@ -52,16 +53,20 @@ impl Mesh {
         }
         let busy = |_| MeshError::Busy { detail: "the node is stopping".into() };
         let waiting = self.internal_waiting.acquire().await.map_err(busy)?;
-        let _permit = self.internal.acquire().await.map_err(busy)?;
+        let permit = Arc::clone(&self.internal).acquire_owned().await.map_err(busy)?;
         drop(waiting);
-        let id = LeaseId::generate();
-        self.ledger.enter_internal(&id);
-        let end = self.run_child_in(&id, child).await;
-        let cleaned = self.remove_group(&id).await;
-        self.ledger.leave_internal(&id);
-        let end = end?;
-        cleaned?;
-        Ok(end)
+        let mesh = self.clone();
+        // Cleaned up even if the caller hangs up.
+        self.spawned(async move {
+            let _permit = permit;
+            let id = LeaseId::generate();
+            mesh.ledger.enter_internal(&id);
+            let end = mesh.run_child_in(&id, child).await;
+            let cleaned = mesh.remove_group(&id).await;
+            mesh.ledger.leave_internal(&id);
+            cleaned.and(end)
+        })
+        .await?
     }
 
     async fn run_child_in(&self, id: &LeaseId, child: Child) -> Result<ChildEnd, MeshError> {

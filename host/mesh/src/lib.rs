@@ -164,19 +164,19 @@ impl Mesh {
     }
 }
 
-/// Leases that are being ended now.
+/// Leases that are being activated or ended now: one change of a lease at a time.
 #[derive(Debug, Default)]
-pub struct Ending(Arc<Mutex<BTreeSet<LeaseId>>>);
+pub struct Changing(Arc<Mutex<BTreeSet<LeaseId>>>);
 
-/// Held while a lease is being ended.
+/// Held while a lease is being changed.
 #[derive(Debug)]
-pub struct EndingGuard(Arc<Mutex<BTreeSet<LeaseId>>>, LeaseId);
+pub struct ChangingGuard(Arc<Mutex<BTreeSet<LeaseId>>>, LeaseId);
 
-impl Ending {
-    /// Begins to end a lease; `None` when somebody else does already.
-    fn enter(&self, id: &LeaseId) -> Option<EndingGuard> {
+impl Changing {
+    /// Begins to change a lease; `None` when somebody else does already.
+    fn enter(&self, id: &LeaseId) -> Option<ChangingGuard> {
         let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        new.then(|| EndingGuard(Arc::clone(&self.0), id.clone()))
+        new.then(|| ChangingGuard(Arc::clone(&self.0), id.clone()))
     }
 
     fn contains(&self, id: &LeaseId) -> bool {
@@ -184,7 +184,7 @@ impl Ending {
     }
 }
 
-impl Drop for EndingGuard {
+impl Drop for ChangingGuard {
     fn drop(&mut self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }

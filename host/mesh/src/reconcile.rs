@@ -170,7 +170,7 @@ impl Mesh {
             let agrees = read.is_ok_and(|receipt| receipt.entries == lease.receipt.entries);
             if !agrees
                 && self.lease(&lease.id)?.status == LeaseStatus::Active
-                && !self.ending.contains(&lease.id)
+                && !self.changing.contains(&lease.id)
             {
                 tracing::warn!(lease = %lease.id, "the kernel holds other limits than the ledger; they are written again");
                 self.apply(&lease).await?;

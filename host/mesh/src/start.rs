@@ -8,7 +8,7 @@ use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
 use crate::machine::Machine;
 use crate::records::NodeRecord;
-use crate::{Ending, Mesh};
+use crate::{Changing, Mesh};
 use hypermesh_model::{
     Asset, AssetStatus, EventKind, Execution, Lease, LeaseStatus, NodeId, Package, Subject, Timestamp,
 };
@@ -61,9 +61,9 @@ pub struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) ledger: Ledger,
     pub(crate) supervision: Supervision,
-    pub(crate) ending: Ending,
+    pub(crate) changing: Changing,
     pub(crate) expiry: Notify,
-    pub(crate) internal: Semaphore,
+    pub(crate) internal: Arc<Semaphore>,
     pub(crate) internal_waiting: Semaphore,
     pub(crate) draining: AtomicBool,
     pub(crate) engine_hash: String,
@@ -147,9 +147,9 @@ impl Mesh {
             up_before: Duration::from_secs(record.up_seconds),
             started: Instant::now(),
             supervision: Supervision::default(),
-            ending: Ending::default(),
+            changing: Changing::default(),
             expiry: Notify::new(),
-            internal: Semaphore::new(MAX_INTERNAL),
+            internal: Arc::new(Semaphore::new(MAX_INTERNAL)),
             internal_waiting: Semaphore::new(MAX_INTERNAL_WAITING),
             draining: AtomicBool::new(false),
             engine_hash: crate::engine_hash()?,

@@ -44,13 +44,11 @@ impl NodeError {
     /// Whether the operator's configuration is at fault (exit code 64).
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Config(_) => true,
-            Self::Folder { .. }
-            | Self::Store(_)
-            | Self::Mesh(_)
-            | Self::Listen { .. }
-            | Self::Signals(_)
-            | Self::Logging(_) => false,
+            // Of logging only the filter can be wrong.
+            Self::Config(_) | Self::Logging(_) => true,
+            Self::Folder { .. } | Self::Store(_) | Self::Mesh(_) | Self::Listen { .. } | Self::Signals(_) => {
+                false
+            }
         }
     }
 }

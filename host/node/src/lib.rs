@@ -21,6 +21,17 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Sends this process's log to stderr as the configuration says, in colours if wanted. Once a process, before
+/// [`Node::start`].
+///
+/// # Errors
+/// [`NodeError::Logging`] for a filter that does not parse, and for a second call.
+pub fn init_logging(config: &Config, color: bool) -> Result<(), NodeError> {
+    let format = if config.log_format == "json" { LogFormat::Json } else { LogFormat::Text };
+    hypermesh_telemetry::init_logging(format, &config.log_filter, color)
+        .map_err(|e| NodeError::Logging(Box::new(e)))
+}
+
 /// The hidden subcommand `__worker DIR`: runs one guest. Call it first in `main`, before any thread.
 pub fn worker_main(folder: PathBuf) -> ExitCode {
     ExitCode::from(hypermesh_mesh::execution::worker::run(folder))

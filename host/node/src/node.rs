@@ -212,14 +212,10 @@ async fn start_mesh(
             if config.allow_unenforced { "limits are not enforced" } else { "allocations are refused" };
         tracing::warn!(reason, "cgroups can't be used; {then}");
     }
-    let exe = std::env::current_exe().map_err(|source| NodeError::Folder {
-        doing: "find",
-        path: "/proc/self/exe".into(),
-        source,
-    })?;
     let settings = Settings {
         data_dir: data_dir.to_owned(),
-        worker_exe: exe,
+        // This very program, also after its file was replaced by a newer one.
+        worker_exe: "/proc/self/exe".into(),
         allow_unenforced: config.allow_unenforced,
         address: bound.hypermesh.to_string(),
     };

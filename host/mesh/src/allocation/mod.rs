@@ -62,15 +62,18 @@ impl Mesh {
         let asset = self.asset(&request.asset_id)?;
         let wanted = self.wanted(&asset, &request)?;
         let lease = self.reserve(by, &asset, request.amount, request.duration_seconds, &wanted, false)?;
-        let mut batch = Batch::new();
-        batch.put(&self.tables.leases, lease.clone());
-        if let Err(error) = self.commit(batch, "recording an allocation").await {
-            self.ledger.remove(&lease.id);
-            return Err(error);
-        }
-        // The caller may hang up; the lease is finished all the same.
+        // From here on it is finished even if the caller hangs up: the ledger holds it already.
         let mesh = self.clone();
-        self.spawned(async move { mesh.activate(lease).await }).await?
+        self.spawned(async move {
+            let mut batch = Batch::new();
+            batch.put(&mesh.tables.leases, lease.clone());
+            if let Err(error) = mesh.commit(batch, "recording an allocation").await {
+                mesh.ledger.remove(&lease.id);
+                return Err(error);
+            }
+            mesh.activate(lease).await
+        })
+        .await?
     }
 
     /// Enters a planned lease in the ledger.
@@ -156,6 +159,12 @@ impl Mesh {
 
     /// Tells the kernel, and records what it said. On refusal the lease is failed and nothing is left of it.
     pub(crate) async fn activate(&self, lease: Lease) -> Result<Lease, MeshError> {
+        // A lease of a second may expire before a busy machine has applied it; one of the two must wait.
+        let Some(_changing) = self.changing.enter(&lease.id) else {
+            return Err(MeshError::Conflict {
+                detail: format!("allocation `{}` is being ended already", lease.id),
+            });
+        };
         match self.apply(&lease).await {
             Ok(receipt) => {
                 let lease = Lease { status: LeaseStatus::Active, receipt, ..lease };
@@ -246,8 +255,10 @@ impl Mesh {
         status: LeaseStatus,
         reason: &str,
     ) -> Result<Lease, MeshError> {
-        let Some(_ending) = self.ending.enter(id) else {
-            return Err(MeshError::Conflict { detail: format!("allocation `{id}` is being ended already") });
+        let Some(_changing) = self.changing.enter(id) else {
+            return Err(MeshError::Conflict {
+                detail: format!("allocation `{id}` is being changed right now"),
+            });
         };
         let lease = self.lease(id)?;
         if !lease.status.holds_capacity() {

@@ -86,7 +86,9 @@ impl Mesh {
             dropped_log_lines: 0,
             usage: ResourceUsage::default(),
         };
-        self.record_and_drive(execution, lease).await
+        // From here on it is finished even if the caller hangs up: the ledger holds its lease already.
+        let mesh = self.clone();
+        self.spawned(async move { mesh.record_and_drive(execution, lease).await }).await?
     }
 
     async fn record_and_drive(&self, execution: Execution, lease: Lease) -> Result<Execution, MeshError> {
