@@ -36,7 +36,8 @@ fn host_allowed(host: &Authority, allowed: &[String]) -> bool {
     let bare = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
     let loopback = bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let known = |other: &String| name.eq_ignore_ascii_case(other) || bare.eq_ignore_ascii_case(other);
-    !host.as_str().contains('@') && (loopback || name.eq_ignore_ascii_case("localhost") || allowed.iter().any(known))
+    !host.as_str().contains('@')
+        && (loopback || name.eq_ignore_ascii_case("localhost") || allowed.iter().any(known))
 }
 
 /// Whether a page of this origin may read and write across origins: it is listed.
@@ -73,7 +74,8 @@ fn admit(
         Some(token) if config.token.matches(token) => Ok(Subject(ADMIN.to_owned())),
         Some(_) => Err(Draft::new(Kind::Unauthorized, "the token is not this node's")),
         None => {
-            let detail = "writes need `authorization: Bearer <token>`; the token is in the node's data folder";
+            let detail =
+                "writes need `authorization: Bearer <token>`; the token is in the node's data folder";
             Err(Draft::new(Kind::Unauthorized, detail))
         }
     }
@@ -100,7 +102,11 @@ fn host_of(request: &Request) -> Result<Authority, Draft> {
 }
 
 /// Layer: refuses requests for hosts that this node does not answer to.
-pub(crate) async fn guard_host(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, Draft> {
+pub(crate) async fn guard_host(
+    State(edge): State<Edge>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Draft> {
     let host = host_of(&request)?;
     if !host_allowed(&host, &edge.config().allowed_hosts) {
         let detail = "use localhost or a loopback address, or add the name to the node's configuration";
@@ -154,9 +160,15 @@ mod tests {
         for host in ["localhost", "LOCALHOST:8446", "127.0.0.1:1", "127.8.9.1", "[::1]:8446", "node.lan:80"] {
             assert!(allowed(host), "{host}");
         }
-        for host in
-            ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "a@127.0.0.1", "10.0.0.1", "[::2]", "0.0.0.0"]
-        {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.nip.io",
+            "a@127.0.0.1",
+            "10.0.0.1",
+            "[::2]",
+            "0.0.0.0",
+        ] {
             assert!(!allowed(host), "{host}");
         }
     }

@@ -82,7 +82,7 @@ impl PartialSchema for Binary {
 impl ToSchema for Binary {}
 
 /// Which error responses stand under which name, and when they occur.
-const PROBLEMS: [(&str, Kind, &str); 14] = [
+const PROBLEMS: [(&str, Kind, &str); 13] = [
     ("BadRequest", Kind::Invalid, "A member, parameter or header is wrong; `member` names it"),
     ("Unauthorized", Kind::Unauthorized, "The token is missing or wrong"),
     ("Forbidden", Kind::Forbidden, "The `origin` may not write"),
@@ -96,7 +96,6 @@ const PROBLEMS: [(&str, Kind, &str); 14] = [
     ("InternalError", Kind::Internal, "A fault of the node; its log has it under `request_id`"),
     ("NotBuilt", Kind::NotBuilt, "This build does not have it"),
     ("Unavailable", Kind::Unavailable, "Too much to do, or stopping; see `retry-after`"),
-    ("MethodNotAllowed", Kind::MethodNotAllowed, "See `allow`"),
 ];
 
 const TAGS: [(&str, &str); 9] = [
@@ -119,7 +118,8 @@ pub fn openapi() -> OpenApi {
 /// What stands around the operations.
 pub(crate) fn frame() -> OpenApi {
     let mut info = Info::new("HyperMesh", env!("CARGO_PKG_VERSION"));
-    info.description = Some("Measure a machine, lease a part of it, run WebAssembly guests there.".to_owned());
+    info.description =
+        Some("Measure a machine, lease a part of it, run WebAssembly guests there.".to_owned());
     let tag = |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();
     let mut components = Components::new();
     components.add_security_scheme(BEARER, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));

@@ -63,7 +63,13 @@ async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Resp
     });
     let response = finish(response, method.as_str(), &path, &id);
     let route = route.as_ref().map(MatchedPath::as_str);
-    edge.metrics.http_request(edge.service, method.as_str(), route, response.status().as_u16(), started.elapsed());
+    edge.metrics.http_request(
+        edge.service,
+        method.as_str(),
+        route,
+        response.status().as_u16(),
+        started.elapsed(),
+    );
     tracing::debug!(request_id = id, %method, path, status = response.status().as_u16(), "answered");
     response
 }
@@ -77,7 +83,9 @@ fn finish(mut response: Response, method: &str, path: &str, id: &str) -> Respons
         let before = std::mem::take(response.headers_mut());
         response = draft.render(path, id);
         let kept = before.into_iter().filter_map(|(name, value)| Some((name?, value)));
-        for (name, value) in kept.filter(|(name, _)| *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH) {
+        for (name, value) in
+            kept.filter(|(name, _)| *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH)
+        {
             response.headers_mut().append(name, value);
         }
     }
@@ -91,7 +99,11 @@ fn finish(mut response: Response, method: &str, path: &str, id: &str) -> Respons
 }
 
 /// Layer: an answer begins within `limit`, or the caller gets a 503.
-pub(crate) async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Result<Response, Draft> {
+pub(crate) async fn limit_time(
+    State(limit): State<Duration>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Draft> {
     tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
         Draft::new(Kind::Unavailable, format!("the node did not answer within {} s", limit.as_secs()))
     })

@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::TryStreamExt;
 use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId};
 use percent_encoding::percent_decode_str;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use serde_path_to_error::Path;
 use std::time::Duration;
 
@@ -59,7 +61,7 @@ path_ids! {
     NodeId, "node";
 }
 
-impl<T: DeserializeOwned> FromRequest<ApiState> for Body<T> {
+impl<T: Serialize + DeserializeOwned> FromRequest<ApiState> for Body<T> {
     type Rejection = Draft;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Draft> {
@@ -145,8 +147,8 @@ pub(crate) fn broken_off() -> Draft {
     Draft::new(Kind::Invalid, "the body broke off")
 }
 
-/// Parses a JSON body strictly: one value, nothing after it.
-fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Draft> {
+/// Parses a JSON body strictly: one value, nothing after it, and objects where the schema has objects.
+fn parse_json<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Draft> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let (path, inner) = (member(error.path(), &error.inner().to_string()), error.inner());
@@ -156,8 +158,34 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Draft> {
             Draft::new(Kind::Invalid, format!("the body is not JSON: {inner}"))
         }
     })?;
-    deserializer.end().map_err(|error| Draft::new(Kind::Invalid, format!("the body is not JSON: {error}")))?;
-    Ok(value)
+    deserializer
+        .end()
+        .map_err(|error| Draft::new(Kind::Invalid, format!("the body is not JSON: {error}")))?;
+    let given = serde_json::from_slice(bytes).unwrap_or_default();
+    match list_for_object(&given, &json!(value), "") {
+        Some(path) if path.is_empty() => {
+            Err(Draft::new(Kind::Invalid, "the body must be an object, not a list"))
+        }
+        Some(path) => Err(wrong(Some(path), "must be an object, not a list")),
+        None => Ok(value),
+    }
+}
+
+/// Where a list was given for an object. serde fills an object's members from a list by their position, which nobody
+/// means; what was read shows as an object again, so the two tell.
+fn list_for_object(given: &Value, read: &Value, path: &str) -> Option<String> {
+    if given.is_array() && read.is_object() {
+        return Some(path.to_owned());
+    }
+    if let (Some(given), Some(read)) = (given.as_array(), read.as_array()) {
+        let mut pairs = given.iter().zip(read).enumerate();
+        return pairs
+            .find_map(|(index, (given, read))| list_for_object(given, read, &format!("{path}[{index}]")));
+    }
+    given.as_object()?.iter().find_map(|(name, given)| {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        list_for_object(given, read.get(name)?, &path)
+    })
 }
 
 /// Parses a query string. What is not UTF-8 is refused and not replaced, so that it can't match by accident.
@@ -197,20 +225,22 @@ fn member(path: &Path, message: &str) -> Option<String> {
 
 /// A header's text, or a 400 that names it.
 pub(crate) fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Draft> {
-    headers.get(name).map(|value| value.to_str()).transpose().map_err(|_| {
-        Draft::invalid(name.as_str(), format!("`{name}` is not text"))
-    })
+    headers
+        .get(name)
+        .map(|value| value.to_str())
+        .transpose()
+        .map_err(|_| Draft::invalid(name.as_str(), format!("`{name}` is not text")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use hypermesh_wire::allocations::{AllocationQuery, CreateAllocation};
-    use hypermesh_wire::assets::{AssetQuery, CreateVm, UpdateAsset};
+    use hypermesh_wire::assets::{AssetQuery, CreateAsset, CreateVm, UpdateAsset};
     use hypermesh_wire::executions::ExecuteVm;
     use proptest::prelude::*;
 
-    fn wrong_member<T: DeserializeOwned>(json: &str) -> Option<String> {
+    fn wrong_member<T: Serialize + DeserializeOwned>(json: &str) -> Option<String> {
         parse_json::<T>(json.as_bytes()).err().and_then(|draft| draft.member().map(str::to_owned))
     }
 
@@ -239,8 +269,24 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_no_object() {
+        assert!(parse_json::<UpdateAsset>(b"[null, null]").is_err());
+        let body = r#"{"type":"service","name":"a","location":["x", null]}"#;
+        assert_eq!(wrong_member::<CreateAsset>(body).as_deref(), Some("location"));
+        let digest = "0".repeat(64);
+        let run = |input: &str| {
+            format!(r#"{{"vm_asset_id":"a","operation":"","parameters":{{"l":[1]}},"inputs":[{input}]}}"#)
+        };
+        let (list, object) =
+            (format!(r#"["n","{digest}"]"#), format!(r#"{{"name":"n","digest":"{digest}"}}"#));
+        assert_eq!(wrong_member::<ExecuteVm>(&run(&list)).as_deref(), Some("inputs[0]"));
+        assert!(parse_json::<ExecuteVm>(run(&object).as_bytes()).is_ok());
+    }
+
+    #[test]
     fn optional_members_may_be_null() {
-        let json = br#"{"vm_asset_id":"a","operation":"","parameters":{},"timeout":null,"requires_consensus":null}"#;
+        let json =
+            br#"{"vm_asset_id":"a","operation":"","parameters":{},"timeout":null,"requires_consensus":null}"#;
         let body = parse_json::<ExecuteVm>(json).ok().unwrap();
         assert!(body.timeout == 300 && body.requires_consensus && body.allocation_duration == 3600);
     }
@@ -264,7 +310,11 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, text.parse().unwrap())]);
             require_type(&headers, is_json, "application/json").is_ok()
         };
-        assert!(check("application/json") && check("Application/JSON; charset=utf-8") && check("application/a+json"));
+        assert!(
+            check("application/json")
+                && check("Application/JSON; charset=utf-8")
+                && check("application/a+json")
+        );
         assert!(!check("text/plain") && !check("application/x-www-form-urlencoded") && !check(""));
         assert!(require_type(&HeaderMap::new(), is_json, "application/json").is_err());
     }

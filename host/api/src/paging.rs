@@ -39,7 +39,8 @@ pub(crate) fn page<T>(
     items.sort_by(|a, b| id(a).cmp(id(b)));
     let first = after.map_or(0, |after| items.partition_point(|item| id(item) <= after));
     let last = items.len().min(first.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)));
-    let next = if last < items.len() { items[first..last].last().map(|item| id(item).to_owned()) } else { None };
+    let next =
+        if last < items.len() { items[first..last].last().map(|item| id(item).to_owned()) } else { None };
     items.truncate(last);
     items.drain(..first);
     Ok(Page { items, next })

@@ -83,9 +83,11 @@ impl Kind {
                 "unsupported-media-type",
                 "The body is of a type that is not taken here",
             ),
-            Self::Misdirected => {
-                (StatusCode::MISDIRECTED_REQUEST, "misdirected", "This node does not answer to that host name")
-            }
+            Self::Misdirected => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected",
+                "This node does not answer to that host name",
+            ),
             Self::Unprocessable => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "It is understood but can't be done")
             }

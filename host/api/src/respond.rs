@@ -35,11 +35,12 @@ pub(crate) fn message(text: impl Into<String>) -> Json<Message> {
 
 /// A file as a download: never shown by a browser, because a guest wrote it.
 pub(crate) async fn download(path: &Path, name: &str) -> Answer<Response> {
-    let file = File::open(path).await.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Draft::not_found("output", name),
-        _ => Draft::internal("opening an output", error),
+    let file = File::open(path).await.map_err(|error| {
+        let gone = error.kind() == ErrorKind::NotFound;
+        if gone { Draft::not_found("output", name) } else { Draft::internal("opening an output", error) }
     })?;
-    let size = file.metadata().await.map_err(|error| Draft::internal("reading an output's size", error))?.len();
+    let size =
+        file.metadata().await.map_err(|error| Draft::internal("reading an output's size", error))?.len();
     // RFC 8187: the form that takes every name.
     let disposition = format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
     let mut response = Body::from_stream(ReaderStream::new(file)).into_response();

@@ -61,7 +61,8 @@ async fn forward(body: Body, parts: &mpsc::Sender<Part>, limit: u64) -> Result<(
     let mut size = 0;
     loop {
         let next = tokio::time::timeout(IDLE, stream.try_next()).await;
-        let next = next.map_err(|_| Draft::new(Kind::Timeout, format!("nothing came for {} s", IDLE.as_secs())))?;
+        let next =
+            next.map_err(|_| Draft::new(Kind::Timeout, format!("nothing came for {} s", IDLE.as_secs())))?;
         let Some(chunk) = next.map_err(|_| broken_off())? else { break };
         size += chunk.len() as u64;
         if size > limit {
@@ -83,7 +84,9 @@ fn write(mut writer: BlobWriter, mut queue: mpsc::Receiver<Part>) -> Result<Opti
     Ok(None)
 }
 
-async fn finish(writing: JoinHandle<Result<Option<StoredBlob>, MeshError>>) -> Result<Option<StoredBlob>, Draft> {
+async fn finish(
+    writing: JoinHandle<Result<Option<StoredBlob>, MeshError>>,
+) -> Result<Option<StoredBlob>, Draft> {
     Ok(writing.await.map_err(|error| Draft::internal("receiving a file", error))??)
 }
 

@@ -90,6 +90,22 @@ pub(crate) fn middle_cut(text: &str, width: usize) -> String {
     format!("{start}…{end}")
 }
 
+/// A kernel file's path in at most `width` characters: what lies between the controller and the file, which is mostly
+/// ids, is left out first.
+pub(crate) fn short_path(path: &str, width: usize) -> String {
+    if path.chars().count() <= width {
+        return path.to_owned();
+    }
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        // "", "sys", "fs", "cgroup", the controller
+        ["", a, b, c, controller, .., file] => {
+            middle_cut(&format!("/{a}/{b}/{c}/{controller}/…/{file}"), width)
+        }
+        _ => middle_cut(path, width),
+    }
+}
+
 /// A word or path that a shell takes as it is.
 pub(crate) fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
@@ -115,6 +131,15 @@ mod tests {
         );
         assert_eq!(measured(None, " %"), "-");
         assert_eq!(bytes(Some(1536)), "1.5 KiB");
+    }
+
+    #[test]
+    fn a_long_path_loses_its_middle_first() {
+        let path = "/sys/fs/cgroup/memory/hypermesh/node-1/alloc-2/memory.limit_in_bytes";
+        assert_eq!(short_path(path, 80), path);
+        assert_eq!(short_path(path, 60), "/sys/fs/cgroup/memory/…/memory.limit_in_bytes");
+        assert_eq!(short_path(path, 20).chars().count(), 20);
+        assert_eq!(short_path("/a/b", 3), "/…b");
     }
 
     #[test]

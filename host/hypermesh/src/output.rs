@@ -59,6 +59,11 @@ impl Style {
         Self { on }
     }
 
+    /// Whether it has colours.
+    pub(crate) fn is_on(self) -> bool {
+        self.on
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }

@@ -32,11 +32,19 @@ pub struct Requirements {
     )]
     pub memory: Option<String>,
     /// Processes and threads; 64 when not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::lenient::optional_whole"
+    )]
     #[schema(minimum = 1, maximum = 4_194_304)]
     pub pids: Option<u32>,
     /// Whole GPUs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::lenient::optional_whole"
+    )]
     #[schema(minimum = 1, maximum = 64)]
     pub gpus: Option<u32>,
 }
@@ -52,10 +60,11 @@ pub struct CreateAllocation {
     #[schema(exclusive_minimum = 0, maximum = 1e9)]
     pub amount: f64,
     /// For how long, in seconds.
+    #[serde(deserialize_with = "crate::lenient::whole")]
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub duration: u64,
     /// Further dimensions of the same lease.
-    #[serde(default, deserialize_with = "crate::null_is_default")]
+    #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
     #[schema(value_type = Option<Requirements>)]
     pub requirements: Requirements,
 }

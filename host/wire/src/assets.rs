@@ -122,6 +122,7 @@ pub struct ResourceLimits {
     )]
     pub max_storage: String,
     /// Longest execution, seconds of wall time.
+    #[serde(deserialize_with = "crate::lenient::whole")]
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub max_execution_time: u64,
 }
@@ -307,18 +308,18 @@ pub struct CreateAsset {
     #[schema(min_length = 1, max_length = 128)]
     pub name: String,
     /// A description for people.
-    #[serde(default, deserialize_with = "crate::null_is_default")]
+    #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
     #[schema(max_length = 4096, nullable)]
     pub description: String,
     /// Who may see it; `private` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy_level: Option<PrivacyLevel>,
     /// Anything that its owner wants to say about it.
-    #[serde(default, deserialize_with = "crate::null_is_default")]
+    #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
     #[schema(value_type = Option<Object>)]
     pub specifications: Map<String, Value>,
     /// Where it is.
-    #[serde(default, deserialize_with = "crate::null_is_default")]
+    #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
     #[schema(value_type = Option<LocationInput>)]
     pub location: LocationInput,
 }
@@ -358,18 +359,18 @@ pub struct CreateVm {
     #[schema(min_length = 1, max_length = 128)]
     pub name: String,
     /// A description for people.
-    #[serde(default, deserialize_with = "crate::null_is_default")]
+    #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
     #[schema(max_length = 4096, nullable)]
     pub description: String,
     /// Who may see it; `private` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy_level: Option<PrivacyLevel>,
     /// Anything that its owner wants to say about it.
-    #[serde(default, deserialize_with = "crate::null_is_default")]
+    #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
     #[schema(value_type = Option<Object>)]
     pub specifications: Map<String, Value>,
     /// How it runs.
-    #[serde(default, deserialize_with = "crate::null_is_default")]
+    #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
     #[schema(value_type = Option<VmConfig>)]
     pub vm_config: VmConfig,
     /// Which package it runs. Without one, executions are refused until the asset is made anew with one.

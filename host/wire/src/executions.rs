@@ -1,6 +1,7 @@
 //! VM executions.
 
 use crate::allocations::Proof;
+use crate::lenient::optional_whole;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -51,13 +52,13 @@ fn default_allocation_duration() -> u64 {
     3600
 }
 fn timeout<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
-    Ok(Option::deserialize(d)?.unwrap_or_else(default_timeout))
+    Ok(optional_whole(d)?.unwrap_or_else(default_timeout))
 }
 fn requires_consensus<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or_else(default_requires_consensus))
 }
 fn allocation_duration<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
-    Ok(Option::deserialize(d)?.unwrap_or_else(default_allocation_duration))
+    Ok(optional_whole(d)?.unwrap_or_else(default_allocation_duration))
 }
 
 /// Asks for an execution.
@@ -78,7 +79,7 @@ pub struct ExecuteVm {
     #[schema(nullable, default = 300, minimum = 1, maximum = 31_536_000)]
     pub timeout: u64,
     /// CPU-time limit in seconds, user and system; without it only the wall-time limit and the CPU quota hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
     #[schema(minimum = 1, maximum = 31_536_000)]
     pub cpu_time_limit: Option<u64>,
     /// Whether the four proofs are wanted. Recorded; no validator is configured in this build.

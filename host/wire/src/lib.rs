@@ -10,18 +10,10 @@ pub mod assets;
 pub mod catalog;
 pub mod events;
 pub mod executions;
+mod lenient;
 pub mod nodes;
 pub mod problem;
 pub mod system;
-
-use serde::{Deserialize, Deserializer};
-
-/// The contract's optional members may be `null`, which means the same as leaving them out.
-pub(crate) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    d: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(d)?.unwrap_or_default())
-}
 
 /// Longest name, in characters.
 pub const MAX_NAME: usize = 128;

@@ -5,7 +5,9 @@ use crate::problem::Draft;
 use hypermesh_mesh::{AllocationRequest, EnforcementView, Requirements};
 use hypermesh_model::{self as model, AssetId, Lease, LeaseId, Timestamp};
 use hypermesh_wire::MAX_SECONDS;
-use hypermesh_wire::allocations::{self as wire, Allocation, CreateAllocation, Enforcement, LeaseUsage, Resources};
+use hypermesh_wire::allocations::{
+    self as wire, Allocation, CreateAllocation, Enforcement, LeaseUsage, Resources,
+};
 
 /// Largest amount of any asset, in its unit: far above any machine, and exact as a float.
 const MAX_AMOUNT: f64 = 1e9;
@@ -29,7 +31,11 @@ pub(crate) fn new(body: &CreateAllocation) -> Result<AllocationRequest, Draft> {
         duration_seconds: check::range("duration", body.duration, 1, MAX_SECONDS)?,
         requirements: Requirements {
             cpu_percent: more.cpu.map(|cpu| check::positive("requirements.cpu", cpu, 100.0)).transpose()?,
-            memory: more.memory.as_deref().map(|text| check::size("requirements.memory", text)).transpose()?,
+            memory: more
+                .memory
+                .as_deref()
+                .map(|text| check::size("requirements.memory", text))
+                .transpose()?,
             pids: more.pids.map(|n| check::range("requirements.pids", n, 1, MAX_PIDS)).transpose()?,
             gpus: more.gpus.map(|n| check::range("requirements.gpus", n, 1, MAX_GPUS)).transpose()?,
         },

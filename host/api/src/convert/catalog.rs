@@ -4,7 +4,9 @@ use super::{assets, check, time};
 use crate::problem::Draft;
 use hypermesh_mesh::{NewPackage, default_limits};
 use hypermesh_model::{self as model, Asset, Package, World};
-use hypermesh_wire::catalog::{ApplicationRequirements, Capability, CatalogApplication, CatalogQuery, Operation, UploadQuery};
+use hypermesh_wire::catalog::{
+    ApplicationRequirements, Capability, CatalogApplication, CatalogQuery, Operation, UploadQuery,
+};
 
 /// Longest name of a package.
 const MAX_PACKAGE_NAME: usize = 64;
@@ -37,7 +39,8 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_version(version: &str) -> bool {
-    let number = |n: &str| (1..=MAX_VERSION_DIGITS).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
+    let number =
+        |n: &str| (1..=MAX_VERSION_DIGITS).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
     version.split('.').count() == 3 && version.split('.').all(number)
 }
 
@@ -72,7 +75,8 @@ pub(crate) fn shown(package: Package, installed: Option<Asset>) -> CatalogApplic
 
 /// What an execution gets: the limits of the installed vm, or those that an installation would give.
 fn requirements(installed: Option<&Asset>) -> ApplicationRequirements {
-    let limits = installed.and_then(|asset| Some(asset.vm.as_ref()?.limits.clone())).unwrap_or_else(default_limits);
+    let limits =
+        installed.and_then(|asset| Some(asset.vm.as_ref()?.limits.clone())).unwrap_or_else(default_limits);
     ApplicationRequirements {
         cpu: format!("{} %", limits.max_cpu_percent),
         memory: limits.max_memory.to_string(),
@@ -99,7 +103,9 @@ pub(crate) fn selects(query: &CatalogQuery, application: &CatalogApplication) ->
 
 /// Refuses filters that are too long.
 pub(crate) fn check_query(query: &CatalogQuery) -> Result<(), Draft> {
-    for (name, text) in [("type", &query.application_type), ("adapter", &query.adapter), ("status", &query.status)] {
+    for (name, text) in
+        [("type", &query.application_type), ("adapter", &query.adapter), ("status", &query.status)]
+    {
         check::optional_text(name, text.clone(), 0, MAX_FILTER)?;
     }
     Ok(())

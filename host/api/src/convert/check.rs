@@ -10,7 +10,10 @@ pub(crate) fn text(member: &str, text: String, min: usize, max: usize) -> Result
     if (min..=max).contains(&length) {
         Ok(text)
     } else {
-        Err(Draft::invalid(member, format!("`{member}` must have {min} to {max} characters; it has {length}")))
+        Err(Draft::invalid(
+            member,
+            format!("`{member}` must have {min} to {max} characters; it has {length}"),
+        ))
     }
 }
 
@@ -61,7 +64,8 @@ pub(crate) fn size(member: &str, text: &str) -> Result<Bytes, Draft> {
 fn is_size(text: &str) -> bool {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let (whole, fraction) = number.split_once('.').map_or((number, None), |(whole, part)| (whole, Some(part)));
+    let (whole, fraction) =
+        number.split_once('.').map_or((number, None), |(whole, part)| (whole, Some(part)));
     let most = match unit.strip_prefix(' ').unwrap_or(unit) {
         "B" => return fraction.is_none() && is_whole(whole, 15),
         "kB" | "MB" | "GB" | "KiB" | "MiB" | "GiB" => 6,
@@ -100,9 +104,24 @@ mod tests {
 
     #[test]
     fn sizes_that_the_schema_refuses_are_refused() {
-        for bad in
-            ["", "0MiB", "-1MiB", "01MiB", "1.MiB", "1.2345MiB", "1  MiB", "1mib", "1MiB ", "1.5B", "NaN", "9999999TB", "1", "0.0GB", ".5GB", "1.2.3GB"]
-        {
+        for bad in [
+            "",
+            "0MiB",
+            "-1MiB",
+            "01MiB",
+            "1.MiB",
+            "1.2345MiB",
+            "1  MiB",
+            "1mib",
+            "1MiB ",
+            "1.5B",
+            "NaN",
+            "9999999TB",
+            "1",
+            "0.0GB",
+            ".5GB",
+            "1.2.3GB",
+        ] {
             assert!(size("m", bad).is_err(), "{bad}");
         }
         assert_eq!(size("m", "1.5 GB").ok(), Some(Bytes(1_500_000_000)));

@@ -3,10 +3,12 @@
 use super::{allocations::seconds, check, same_names, time, vm};
 use crate::problem::Draft;
 use hypermesh_mesh::{CancelOutcome, ExecuteRequest, LogPage};
-use hypermesh_model::{self as model, AssetId, BlobDigest, Cause, Execution, ExecutionId, InputFile, LeaseId};
+use hypermesh_model::{
+    self as model, AssetId, BlobDigest, Cause, Execution, ExecutionId, InputFile, LeaseId,
+};
 use hypermesh_wire::executions::{self as wire, CauseView, ConsensusState, ExecuteVm, VmExecution};
 use hypermesh_wire::{MAX_NAME, MAX_SECONDS};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// Most inputs of one execution: each is a link in a folder and a line in the request.
 const MAX_INPUTS: usize = 256;
@@ -33,7 +35,12 @@ pub(crate) fn new(body: ExecuteVm) -> Result<ExecuteRequest, Draft> {
         requires_consensus: body.requires_consensus,
         allocation_seconds: check::range("allocation_duration", body.allocation_duration, 1, MAX_SECONDS)?,
         lease,
-        inputs: body.inputs.into_iter().enumerate().map(|(i, given)| input(i, given)).collect::<Result<_, _>>()?,
+        inputs: body
+            .inputs
+            .into_iter()
+            .enumerate()
+            .map(|(i, given)| input(i, given))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -100,10 +107,7 @@ fn shown_usage(usage: &model::ResourceUsage) -> wire::ResourceUsage {
 
 /// A cause: its name and numbers as the domain writes them, and a sentence.
 fn shown_cause(cause: &Cause) -> CauseView {
-    let mut data = match json!(cause) {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    };
+    let mut data = json!(cause).as_object().cloned().unwrap_or_default();
     let kind = data.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
     CauseView { kind, message: sentence(cause), data }
 }
@@ -132,7 +136,8 @@ fn sentence(cause: &Cause) -> String {
 
 /// A page of a log as a caller sees it.
 pub(crate) fn logs(id: ExecutionId, page: LogPage) -> wire::Logs {
-    let line = |line: model::LogLine| wire::LogLine { at: time(line.at), level: line.level, message: line.message };
+    let line =
+        |line: model::LogLine| wire::LogLine { at: time(line.at), level: line.level, message: line.message };
     wire::Logs {
         execution_id: id.into(),
         lines: page.lines.into_iter().map(line).collect(),
@@ -156,6 +161,7 @@ pub(crate) fn cancelled(outcome: CancelOutcome) -> wire::Cancelled {
 mod tests {
     use super::*;
     use hypermesh_model::Bytes;
+    use serde_json::Value;
 
     fn refused(member: &str, value: Value) -> Option<String> {
         let mut body = json!({ "vm_asset_id": "vm", "operation": "run", "parameters": {} });

@@ -2,7 +2,9 @@
 
 use super::{same_names, time};
 use hypermesh_mesh::{NodeReport, NodeState};
-use hypermesh_wire::nodes::{self as wire, ConsensusMetrics, NodeHealth, NodeMetrics, Topology, TopologyCluster, TopologyNode};
+use hypermesh_wire::nodes::{
+    self as wire, ConsensusMetrics, NodeHealth, NodeMetrics, Topology, TopologyCluster, TopologyNode,
+};
 use hypermesh_wire::system::{Health, HealthServices};
 use std::time::Duration;
 

@@ -22,10 +22,16 @@ pub(crate) fn new(body: CreateVm) -> Result<NewVm, Draft> {
     let VmConfig { runtime: _, entrypoint, environment, dependencies, resource_limits, security_policy } =
         body.vm_config;
     if !environment.is_empty() {
-        return Err(check::not_granted("vm_config.environment", "a job has no environment; pass parameters instead"));
+        return Err(check::not_granted(
+            "vm_config.environment",
+            "a job has no environment; pass parameters instead",
+        ));
     }
     if !dependencies.is_empty() {
-        return Err(check::not_granted("vm_config.dependencies", "components are whole; none can need another"));
+        return Err(check::not_granted(
+            "vm_config.dependencies",
+            "components are whole; none can need another",
+        ));
     }
     refuse_rights(&security_policy)?;
     let package = body.catalog_metadata.map(|metadata| metadata.catalog_id);
@@ -34,7 +40,9 @@ pub(crate) fn new(body: CreateVm) -> Result<NewVm, Draft> {
         description: check::text("description", body.description, 0, MAX_DESCRIPTION)?,
         privacy_level: body.privacy_level.map(assets::privacy).unwrap_or_default(),
         specifications: body.specifications,
-        package: package.map(|id| check::id("catalog_metadata.catalog_id", &id, CatalogId::parse)).transpose()?,
+        package: package
+            .map(|id| check::id("catalog_metadata.catalog_id", &id, CatalogId::parse))
+            .transpose()?,
         entrypoint: check::text("vm_config.entrypoint", entrypoint, 0, MAX_OPERATION)?,
         limits: limits("vm_config.resource_limits", &resource_limits)?,
         declared,
@@ -142,10 +150,22 @@ mod tests {
         for (member, config) in [
             ("vm_config.environment", json!({ "environment": { "A": "b" } })),
             ("vm_config.dependencies", json!({ "dependencies": ["pkg-1"] })),
-            ("vm_config.security_policy.allow_network_access", json!({ "security_policy": { "allow_network_access": true } })),
-            ("vm_config.security_policy.allow_file_system", json!({ "security_policy": { "allow_file_system": true } })),
-            ("vm_config.security_policy.allowed_urls", json!({ "security_policy": { "allowed_urls": ["http://a"] } })),
-            ("vm_config.security_policy.trusted_domains", json!({ "security_policy": { "trusted_domains": ["a"] } })),
+            (
+                "vm_config.security_policy.allow_network_access",
+                json!({ "security_policy": { "allow_network_access": true } }),
+            ),
+            (
+                "vm_config.security_policy.allow_file_system",
+                json!({ "security_policy": { "allow_file_system": true } }),
+            ),
+            (
+                "vm_config.security_policy.allowed_urls",
+                json!({ "security_policy": { "allowed_urls": ["http://a"] } }),
+            ),
+            (
+                "vm_config.security_policy.trusted_domains",
+                json!({ "security_policy": { "trusted_domains": ["a"] } }),
+            ),
         ] {
             let refused = create(&config).err().unwrap();
             assert_eq!(refused.member(), Some(member));

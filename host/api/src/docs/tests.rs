@@ -73,7 +73,10 @@ fn the_document_is_the_golden_file() {
         std::fs::write(&path, &now).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(golden == now, "the API changed; if that is meant, run again with UPDATE_GOLDEN=1 and review the file");
+    assert!(
+        golden == now,
+        "the API changed; if that is meant, run again with UPDATE_GOLDEN=1 and review the file"
+    );
 }
 
 #[test]
@@ -141,7 +144,9 @@ fn every_reference_leads_somewhere() {
 #[test]
 fn requests_refuse_unknown_members() {
     let document = document();
-    for name in ["CreateAsset", "UpdateAsset", "CreateVm", "CreateAllocation", "ExecuteVm", "Install", "Requirements"] {
+    for name in
+        ["CreateAsset", "UpdateAsset", "CreateVm", "CreateAllocation", "ExecuteVm", "Install", "Requirements"]
+    {
         assert_eq!(document["components"]["schemas"][name]["additionalProperties"], false, "{name}");
     }
 }

@@ -123,7 +123,9 @@ async fn create_vm(
 /// An unknown member that an asset has is not misspelt; it is read-only.
 fn read_only(draft: Draft) -> Draft {
     match draft.member() {
-        Some(member) if READ_ONLY.contains(&member) => Draft::invalid(member, format!("`{member}` is read-only")),
+        Some(member) if READ_ONLY.contains(&member) => {
+            Draft::invalid(member, format!("`{member}` is read-only"))
+        }
         _ => draft,
     }
 }

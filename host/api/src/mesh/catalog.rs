@@ -16,7 +16,9 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use hypermesh_mesh::{Mesh, Receiving};
 use hypermesh_model::{CatalogId, Package};
-use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, Install, Installation, Installed, UploadQuery};
+use hypermesh_wire::catalog::{
+    CatalogApplication, CatalogQuery, Install, Installation, Installed, UploadQuery,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -94,7 +96,8 @@ async fn install_application(
 ) -> Answer<Created<Installed>> {
     let id = convert::check::id("catalog_id", &body.catalog_id, CatalogId::parse)?;
     let privacy = body.privacy_level.map(convert::assets::privacy).unwrap_or_default();
-    let limits = body.resource_limits.map(|given| convert::vm::limits("resource_limits", &given)).transpose()?;
+    let limits =
+        body.resource_limits.map(|given| convert::vm::limits("resource_limits", &given)).transpose()?;
     let installed = state.mesh.install(&by, &id, privacy, limits).await;
     let (asset, logs) = installed.map_err(|error| Draft::from(error).naming("catalog_id"))?;
     let Created { location, body: vm_asset } = assets::created(&state.mesh, asset);

@@ -129,9 +129,8 @@ mod tests {
 
     #[test]
     fn a_last_event_id_is_a_number() {
-        let seen = |text: &'static str| {
-            last_seen(&HeaderMap::from_iter([(LAST_EVENT_ID, text.parse().unwrap())]))
-        };
+        let seen =
+            |text: &'static str| last_seen(&HeaderMap::from_iter([(LAST_EVENT_ID, text.parse().unwrap())]));
         assert_eq!(seen("7").ok(), Some(Some(7)));
         for bad in ["", "-1", "x", "1.5", "99999999999999999999"] {
             assert_eq!(seen(bad).err().unwrap().member(), Some("last-event-id"), "{bad}");

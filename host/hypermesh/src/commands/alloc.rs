@@ -100,7 +100,13 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
             output.show(&client.release(&id)?, |answer, _| human::printable(&answer.message) + "\n")
         }
         Command::Enforcement { id } => output.show(&client.enforcement(&id)?, receipt),
-        Command::Exec { id, command } => attach::run(&client.enforcement(&id)?, &command),
+        Command::Exec { id, command } => {
+            let lease = client.allocation(&id)?;
+            if lease.status != AllocationStatus::Active {
+                bail!("allocation {id} is {}, not active", human::named(&lease.status));
+            }
+            attach::run(&client.enforcement(&id)?, &command)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `api`: any request to the node's API, and its answer as it came.
 //!
-//! The body goes to stdout whatever the status; the status line goes to stderr. The exit code follows the status.
+//! The body goes to stdout whatever the status, untouched with `-o json`; the status line goes to stderr. The exit code follows the status.
 
 use crate::context::Context;
 use crate::failure::{Failure, of_status};
@@ -32,13 +32,7 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
     let body = arguments.data.as_deref().map(read_body).transpose()?;
     let answer = context.client()?.raw(&arguments.method.to_uppercase(), &arguments.path, body.as_deref())?;
     crate::say!("HTTP {}", answer.status);
-    let text = match (context.output.format, serde_json::from_slice::<serde_json::Value>(&answer.body)) {
-        (Format::Yaml, Ok(value)) => serde_yaml_ng::to_string(&value)?.into_bytes(),
-        (Format::Table | Format::Json, Ok(value)) => {
-            (serde_json::to_string_pretty(&value)? + "\n").into_bytes()
-        }
-        (Format::Table | Format::Json | Format::Yaml, Err(_)) => answer.body,
-    };
+    let text = readable(context.output.format, answer.body);
     let mut out = io::stdout().lock();
     out.write_all(&text)?;
     out.flush()?;
@@ -46,6 +40,21 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         0 => Ok(()),
         code => Err(Failure::Quiet(code).into()),
     }
+}
+
+/// The body as it came with `-o json`; else, if it is JSON, laid out for reading, its members in alphabetical order.
+fn readable(format: Format, body: Vec<u8>) -> Vec<u8> {
+    let parsed = || serde_json::from_slice::<serde_json::Value>(&body).ok();
+    let text = match format {
+        Format::Table => parsed().and_then(|value| serde_json::to_string_pretty(&value).ok()),
+        Format::Yaml => parsed().and_then(|value| serde_yaml_ng::to_string(&value).ok()),
+        Format::Json => None,
+    };
+    let mut text = text.map_or(body, String::into_bytes);
+    if text.last().is_some_and(|last| *last != b'\n') {
+        text.push(b'\n');
+    }
+    text
 }
 
 fn read_body(data: &str) -> anyhow::Result<Vec<u8>> {
@@ -63,6 +72,15 @@ fn read_body(data: &str) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_laid_out_for_people_and_left_alone_for_programs() {
+        let body = || br#"{"b":1,"a":[]}"#.to_vec();
+        assert_eq!(readable(Format::Json, body()), b"{\"b\":1,\"a\":[]}\n");
+        assert_eq!(readable(Format::Table, body()), b"{\n  \"a\": [],\n  \"b\": 1\n}\n");
+        assert_eq!(readable(Format::Yaml, body()), b"a: []\nb: 1\n");
+        assert_eq!(readable(Format::Table, b"not json\n".to_vec()), b"not json\n");
+    }
 
     #[test]
     fn a_body_is_text_or_a_file() {

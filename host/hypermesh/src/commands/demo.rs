@@ -37,6 +37,7 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
     // The story is what one came for; a warning would still be said.
     options.log_filter = options.log_filter.or_else(|| Some("warn".to_owned()));
     let config = config::load(context, options)?;
+    hypermesh_node::init_logging(&config, context.talk.is_on())?;
     let file = LocalFile::open(&chosen(arguments.file)?)?;
     let runtime = serve::runtime()?;
     let outcome = runtime.block_on(async {

@@ -20,6 +20,7 @@ pub(crate) struct Arguments {
 /// Runs `serve …`. The bound addresses are its data: one line with `-o json`, so that a script can read it and go on.
 pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()> {
     let config = config::load(context, arguments.options)?;
+    hypermesh_node::init_logging(&config, context.talk.is_on())?;
     runtime()?.block_on(async {
         let node = Node::start(config).await?;
         let bound = node.bound();

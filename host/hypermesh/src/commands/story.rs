@@ -5,7 +5,7 @@
 
 use crate::commands::{asset, exec};
 use crate::files::LocalFile;
-use crate::human::{self, middle_cut};
+use crate::human;
 use crate::job::{self, follow, package, summary, vm};
 use crate::output::{Style, print};
 use anyhow::{Context, bail};
@@ -88,22 +88,19 @@ impl Story {
         let receipt = self.client.enforcement(&lease.id)?;
         self.line(&self.style.faint("   What the kernel holds, read back from its files:"))?;
         for entry in &receipt.entries {
-            let state = format!("{:<11}", human::named(&entry.state));
-            let state = match entry.state {
-                EnforcementState::Enforced => self.style.good(&state),
-                EnforcementState::BestEffort => self.style.warning(&state),
-                EnforcementState::Unenforced => self.style.error(&state),
+            let mark = match entry.state {
+                EnforcementState::Enforced => self.style.good("✓"),
+                EnforcementState::BestEffort => self.style.warning("~"),
+                EnforcementState::Unenforced => self.style.error("✗"),
             };
-            let actual = entry.actual.as_deref().unwrap_or(human::UNKNOWN);
-            let what = match (&entry.file, &entry.reason) {
-                (Some(file), _) => {
-                    let room = COLUMNS.saturating_sub(24 + " = ".len() + actual.chars().count());
-                    format!("{} = {}", middle_cut(&human::printable(file), room), human::printable(actual))
-                }
-                (None, Some(reason)) => human::printable(reason),
-                (None, None) => String::new(),
-            };
-            self.line(&format!("   {:<7} {state}  {what}", human::printable(&entry.limit)))?;
+            let actual = human::printable(entry.actual.as_deref().unwrap_or(human::UNKNOWN));
+            let room = COLUMNS
+                .saturating_sub("   ✓ memory  ".chars().count() + " = ".len() + actual.chars().count());
+            let file = entry.file.as_ref().map(|file| human::short_path(&human::printable(file), room));
+            let held = file.map(|file| format!("{file} = {actual}"));
+            let reason = entry.reason.as_deref().map(human::printable);
+            let what = [held, reason].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            self.line(&format!("   {mark} {:<7} {what}", human::printable(&entry.limit)))?;
         }
         Ok(())
     }
