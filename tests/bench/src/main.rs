@@ -1,0 +1,85 @@
+//! What HyperMesh is measured by: a table of medians and ratios, ours and a baseline interleaved in one run.
+//!
+//! `cargo run --release -p hypermesh-bench [-- --quick]`. Ratios are what counts: both sides of a row run in turns on the
+//! same machine at the same time, so that a slow or busy machine slows both. What a row needs and the machine lacks
+//! (`runc`, `wrk`, a kernel that enforces) is said in the row instead of a number. Exit code 1 when a row fails, because
+//! a table with a hole that nobody sees is worse than none; 2 for a wrong argument.
+//!
+//! It starts the release binary on a data folder of its own and leaves nothing behind.
+#![forbid(unsafe_code)]
+
+mod assets;
+mod error;
+mod execute;
+mod leases;
+mod machine;
+mod python;
+mod report;
+mod runc;
+mod statistics;
+
+use error::BenchError;
+use hypermesh_harness::Node;
+use report::Row;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const USAGE: &str = "usage: hypermesh-bench [--quick]\n  --quick  fewer rounds: a look, not a measurement\n";
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// Executions of each side.
+    pub(crate) executions: usize,
+    /// Rounds of everything that is measured as a rate.
+    pub(crate) rounds: usize,
+    /// Length of each such measurement.
+    pub(crate) span: Duration,
+    /// Leases that are held while others come and go.
+    pub(crate) held: usize,
+}
+
+const FULL: Effort = Effort { executions: 200, rounds: 5, span: Duration::from_secs(4), held: 1000 };
+const QUICK: Effort = Effort { executions: 30, rounds: 2, span: Duration::from_secs(1), held: 1000 };
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => FULL,
+        ["--quick"] => QUICK,
+        ["--help" | "-h"] => return print(USAGE),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let node = Node::start();
+    let mut table = machine::facts(&node);
+    let mut failed = false;
+    for (name, measure) in ROWS {
+        eprintln!("measuring: {name}");
+        match measure(&node, &effort) {
+            Ok(rows) => rows.iter().for_each(|row| table += &row.to_string()),
+            Err(error) => {
+                failed = true;
+                table += &format!("\n{name}\n  FAILED: {}\n", error::chain(&error));
+            }
+        }
+    }
+    let printed = print(&table);
+    if failed { ExitCode::FAILURE } else { printed }
+}
+
+/// Measures one or more rows on a node.
+type Measure = fn(&Node, &Effort) -> Result<Vec<Row>, BenchError>;
+
+const ROWS: [(&str, Measure); 3] =
+    [("execution", execute::measure), ("leases", leases::measure), ("assets", assets::measure)];
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,124 @@
+//! The objects of the contract: which members each has at least, and of which type.
+//!
+//! Written in the contract's own notation, `name type` separated by commas: `s` string, `i` integer, `f` number, `b`
+//! boolean, `t` time, `{}` free object, `[]` list; `?` after it: may be `null`; `a|b` one of these names. A dotted name
+//! is a member of a member. Numbers that may be unknowable are nullable by the contract's first rule, that no value is
+//! ever invented.
+
+use crate::schema::is_time;
+use serde_json::Value;
+
+/// An asset.
+pub const ASSET: &str = "id s, type cpu|gpu|memory|storage|network|service|container|vm|application, name s, \
+    description s, owner s, status available|allocated|busy|maintenance|offline, \
+    privacy_level private|private_network|p2p|public_network|full_public, \
+    location.node_id s, location.address s, location.region s, specifications {}, \
+    allocation.total_capacity f, allocation.allocated_capacity f, allocation.available_capacity f, \
+    allocation.unit s, proxy_address s?, created_at t, updated_at t";
+
+/// What a vm asset adds.
+pub const VM: &str = "vm_config.runtime s, vm_config.entrypoint s, vm_config.environment {}, \
+    vm_config.dependencies [], vm_config.resource_limits.max_cpu f, vm_config.resource_limits.max_memory s, \
+    vm_config.resource_limits.max_storage s, vm_config.resource_limits.max_execution_time i, \
+    vm_config.security_policy.allow_network_access b, vm_config.security_policy.allow_file_system b, \
+    vm_config.security_policy.allowed_urls [], vm_config.security_policy.trusted_domains []";
+
+/// What a vm asset adds that runs a package.
+pub const CATALOG_METADATA: &str = "catalog_metadata.catalog_id s, catalog_metadata.version s, \
+    catalog_metadata.author s, catalog_metadata.description s, catalog_metadata.tags [], \
+    catalog_metadata.download_count i, catalog_metadata.rating f?";
+
+/// An allocation.
+pub const ALLOCATION: &str = "id s, asset_id s, requester_id s, amount f, unit s, duration i, start_time t, \
+    end_time t, status pending|active|completed|cancelled|failed, consensus_proofs [], proxy_address s?";
+
+/// Health of a node.
+pub const NODE_HEALTH: &str = "node_id s, status healthy|warning|critical|offline, metrics.cpu_usage f?, \
+    metrics.memory_usage f?, metrics.disk_usage f?, metrics.network_latency f?, metrics.uptime f?, \
+    consensus_metrics.proofs_validated i?, consensus_metrics.consensus_participation f?, \
+    consensus_metrics.byzantine_detections i?, last_heartbeat t";
+
+/// An execution.
+pub const EXECUTION: &str = "id s, vm_asset_id s, allocation_id s, \
+    status queued|starting|running|completed|failed|cancelled, request.operation s, request.parameters {}, \
+    request.timeout i, request.requires_consensus b, execution.start_time t?, execution.end_time t?, \
+    execution.exit_code i?, execution.output s?, execution.resource_usage.cpu_time f?, \
+    execution.resource_usage.memory_peak i?, execution.resource_usage.network_bytes i?, \
+    execution.resource_usage.storage_io i?, consensus_proofs [], proxy_address s?";
+
+/// An application of the catalog.
+pub const APPLICATION: &str = "id s, name s, version s, type s, adapter s, status s, description s, \
+    requirements.cpu s, requirements.memory s, requirements.storage s, requirements.network s, dependencies [], \
+    author s, downloads i, rating f?, size s, last_updated t, asset_id s?, privacy_level s?";
+
+/// The answer of `/health`.
+pub const HEALTH: &str = "status s, server_id s, uptime_seconds i, timestamp t, version s, services.trustchain s, \
+    services.stoq s, services.hypermesh s, services.integration s, services.assets b, services.consensus b, \
+    services.proxy b, services.vm b";
+
+/// The answer of `/api/v1/system/status`.
+pub const SYSTEM_STATUS: &str = "status s, total_assets i, active_allocations i, consensus_health f?, \
+    byzantine_detections i?, network_nodes i, proxy_connections i?, last_consensus t?, uptime f?";
+
+/// The answer of `/api/v1/network/topology`.
+pub const TOPOLOGY: &str = "nodes [], connections [], clusters []";
+
+/// A node of the topology.
+pub const TOPOLOGY_NODE: &str = "id s, address s, status s, connections [], region s";
+
+/// The answer of `/api/v1/catalog/install`.
+pub const INSTALLED: &str =
+    "vm_asset {}, installation.status s, installation.progress i, installation.logs []";
+
+/// The answer of a cancel.
+pub const CANCELLED: &str = "cancelled b, reason s?";
+
+/// The answer of an action that gives nothing else.
+pub const MESSAGE: &str = "message s";
+
+/// An error (RFC 9457), with the contract's addition.
+pub const PROBLEM: &str = "type s, title s, status i, detail s, instance s, timestamp t";
+
+/// Members of `shape` that `value` lacks or has of another type.
+pub fn check(shape: &str, value: &Value) -> Vec<String> {
+    let members = shape.split(',').map(str::trim).filter_map(|member| member.split_once(' '));
+    let wrong = members.filter_map(|(name, kind)| {
+        let pointer = format!("/{}", name.replace('.', "/"));
+        match value.pointer(&pointer) {
+            None => Some(format!("`{name}` is missing")),
+            Some(member) => (!is(kind, member)).then(|| format!("`{name}` is {member}, not {kind}")),
+        }
+    });
+    wrong.collect()
+}
+
+fn is(kind: &str, value: &Value) -> bool {
+    if let Some(kind) = kind.strip_suffix('?') {
+        return value.is_null() || is(kind, value);
+    }
+    match kind {
+        "s" => value.is_string(),
+        "i" => value.is_i64() || value.is_u64(),
+        "f" => value.is_number(),
+        "b" => value.is_boolean(),
+        "t" => value.as_str().is_some_and(is_time),
+        "{}" => value.is_object(),
+        "[]" => value.is_array(),
+        names => value.as_str().is_some_and(|value| names.split('|').any(|name| name == value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_missing_member_and_a_wrong_type_are_found() {
+        let shape = "a s, b.c i, d x|y, e t?, f []";
+        let good = json!({ "a": "", "b": { "c": 1 }, "d": "y", "e": null, "f": [], "more": 1 });
+        assert_eq!(check(shape, &good), Vec::<String>::new());
+        let bad = json!({ "a": null, "b": {}, "d": "z", "e": "now", "f": {} });
+        assert_eq!(check(shape, &bad).len(), 5);
+    }
+}

@@ -1,0 +1,70 @@
+//! Plain requests to the HyperMesh service of a node.
+
+use hypermesh_harness::{Answer, Node};
+use serde_json::Value;
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy)]
+pub enum Payload<'a> {
+    /// Nothing.
+    None,
+    /// A JSON document.
+    Json(&'a Value),
+    /// Bytes of a media type.
+    Bytes(&'static str, &'a [u8]),
+}
+
+/// The head of a request that may write, without content type.
+pub fn head(node: &Node, method: &str, path: &str) -> Vec<String> {
+    let host = format!("host: {}", node.address("hypermesh"));
+    let token = format!("authorization: Bearer {}", node.token());
+    vec![format!("{method} {path} HTTP/1.1"), host, token]
+}
+
+/// One exchange, with the token.
+#[track_caller]
+pub fn send(node: &Node, method: &str, path: &str, payload: Payload<'_>) -> Answer {
+    let mut head = head(node, method, path);
+    let text;
+    let (content, bytes) = match payload {
+        Payload::None => (None, &[][..]),
+        Payload::Json(value) => {
+            text = value.to_string();
+            (Some("application/json"), text.as_bytes())
+        }
+        Payload::Bytes(content, bytes) => (Some(content), bytes),
+    };
+    head.extend(content.map(|content| format!("content-type: {content}")));
+    exchange(node, &head, bytes)
+}
+
+/// One exchange with exactly this head.
+#[track_caller]
+pub fn exchange(node: &Node, head: &[String], body: &[u8]) -> Answer {
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    hypermesh_harness::exchange(node.address("hypermesh"), &head, body)
+}
+
+/// The media type of an answer, without parameters.
+pub fn media_type(answer: &Answer) -> &str {
+    answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+/// Checks that an answer is a refusal as the contract has it, and gives the document.
+#[track_caller]
+pub fn refusal(answer: &Answer, what: &str) -> Value {
+    assert!((400..500).contains(&answer.status), "{what}: answered {} {}", answer.status, answer.body);
+    problem(answer, what)
+}
+
+/// Checks that an answer is a problem document, and gives it.
+#[track_caller]
+pub fn problem(answer: &Answer, what: &str) -> Value {
+    assert_eq!(media_type(answer), "application/problem+json", "{what}: {}", answer.body);
+    let document = answer.json();
+    let findings =
+        hypermesh_tests_contract::shapes::check(hypermesh_tests_contract::shapes::PROBLEM, &document);
+    assert!(findings.is_empty(), "{what}: {findings:?} in {document}");
+    assert_eq!(document["status"], answer.status, "{what}");
+    document
+}

@@ -1,0 +1,7 @@
+//! The REST contract against a real node: every route as documented, every wrong request refused, and a fuzzer.
+
+mod bad_input;
+mod coverage;
+mod exchange;
+mod schemathesis;
+mod session;
