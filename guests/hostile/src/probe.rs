@@ -18,7 +18,8 @@ pub(crate) fn everything() -> Value {
         "read_root": fs::read_dir("/").is_ok(),
         "read_here": fs::read_dir(".").is_ok(),
         "read_passwd": fs::read("/etc/passwd").is_ok(),
-        "write_file": fs::write("hostile.txt", b"here").is_ok(),
+        // Not on the host, where the native test runs and it would work.
+        "write_file": cfg!(target_family = "wasm") && fs::write("hostile.txt", b"here").is_ok(),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::config::ApiConfig;
 use crate::problem::{Draft, Kind};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -55,13 +55,19 @@ async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Resp
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let has_body = has_body(request.headers());
     let span = tracing::info_span!("request", id, %method, path);
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
     let response = answer.unwrap_or_else(|_| {
         tracing::error!(request_id = id, path, "a handler panicked");
         Draft::of_status(axum::http::StatusCode::INTERNAL_SERVER_ERROR, method.as_str()).into_response()
     });
-    let response = finish(response, method.as_str(), &path, &id);
+    let mut response = finish(response, method.as_str(), &path, &id);
+    if has_body && !response.status().is_success() {
+        // Refused before its body was read, maybe: the server then closes the connection, and a client that isn't told
+        // would send its next request into it (RFC 9112, section 9.6).
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let route = route.as_ref().map(MatchedPath::as_str);
     edge.metrics.http_request(
         edge.service,
@@ -72,6 +78,12 @@ async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Resp
     );
     tracing::debug!(request_id = id, %method, path, status = response.status().as_u16(), "answered");
     response
+}
+
+/// Whether a body follows the head (RFC 9112, section 6).
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    length || headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// Renders a problem and sets the headers that every answer has.

@@ -13,7 +13,7 @@ use futures_util::TryStreamExt;
 use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use serde_path_to_error::Path;
 use std::time::Duration;
@@ -151,12 +151,11 @@ pub(crate) fn broken_off() -> Draft {
 fn parse_json<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Draft> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let (path, inner) = (member(error.path(), &error.inner().to_string()), error.inner());
-        if inner.is_data() {
-            wrong(path, &inner.to_string())
-        } else {
-            Draft::new(Kind::Invalid, format!("the body is not JSON: {inner}"))
-        }
+        let text = error.inner().to_string();
+        // serde_json calls it a syntax error, too, when an enumeration gets a number or a number is too large to hold.
+        let is_json = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+        let text = if is_json { text } else { format!("the body is not JSON: {text}") };
+        wrong(member(error.path(), &text), &text)
     })?;
     deserializer
         .end()
@@ -250,7 +249,11 @@ mod tests {
         assert_eq!(allocation(r#"{"amount":1,"duration":1}"#).as_deref(), Some("asset_id"));
         assert_eq!(allocation(r#"{"asset_id":"cpu","amount":"x","duration":1}"#).as_deref(), Some("amount"));
         assert_eq!(allocation(r#"{"asset_id":"cpu","amount":1,"duration":-1}"#).as_deref(), Some("duration"));
-        assert_eq!(allocation(r#"{"asset_id":"cpu","amount":1,"duration":1e400}"#).as_deref(), None);
+        assert_eq!(
+            allocation(r#"{"asset_id":"cpu","amount":1,"duration":1e400}"#).as_deref(),
+            Some("duration")
+        );
+        assert_eq!(allocation(r#"{"asset_id":"cpu","amount":NaN,"duration":1}"#).as_deref(), Some("amount"));
         assert_eq!(
             allocation(r#"{"asset_id":"cpu","amount":1,"duration":1,"wish":2}"#).as_deref(),
             Some("wish")
@@ -263,6 +266,10 @@ mod tests {
             wrong_member::<CreateVm>(r#"{"name":"a","vm_config":{"resource_limits":{"max_cpu":"all"}}}"#)
                 .as_deref(),
             Some("vm_config.resource_limits.max_cpu")
+        );
+        assert_eq!(
+            wrong_member::<CreateVm>(r#"{"name":"a","privacy_level":7}"#).as_deref(),
+            Some("privacy_level")
         );
         assert_eq!(wrong_member::<UpdateAsset>(r#"{"id":"x"}"#).as_deref(), Some("id"));
         assert_eq!(wrong_member::<UpdateAsset>(r#"{"name":"x","name":"y"}"#).as_deref(), Some("name"));

@@ -227,6 +227,7 @@ impl From<MeshError> for Draft {
         match error {
             MeshError::NotFound { noun, id } => Self::not_found(noun, &id),
             MeshError::Invalid { member, detail } => Self::invalid(member, detail),
+            MeshError::Unfit { member, detail } => Self::new(Kind::Unprocessable, detail).about(&member),
             MeshError::Conflict { detail } => Self::new(Kind::Conflict, detail),
             MeshError::Refused { shortages } => {
                 let detail = shortages.iter().map(|s| {

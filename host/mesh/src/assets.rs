@@ -71,14 +71,14 @@ impl Mesh {
     /// Makes a vm asset.
     ///
     /// # Errors
-    /// [`MeshError::Invalid`] when the package or its entrypoint does not exist.
+    /// [`MeshError::NotFound`] for the package; [`MeshError::Unfit`] for an entrypoint that it does not have.
     pub async fn create_vm(&self, by: &Subject, new: NewVm) -> Result<Asset, MeshError> {
         if let Some(id) = &new.package {
             let package = self.tables.packages.get(id).ok_or_else(|| MeshError::not_found("package", id))?;
             let known = package.operations.iter().any(|o| o.name == new.entrypoint);
             if !new.entrypoint.is_empty() && !known {
                 let detail = format!("the package has no operation `{}`", new.entrypoint);
-                return Err(MeshError::invalid("vm_config.entrypoint", detail));
+                return Err(MeshError::unfit("vm_config.entrypoint", detail));
             }
         }
         let now = Timestamp::now();
@@ -121,13 +121,13 @@ impl Mesh {
     /// Changes an asset.
     ///
     /// # Errors
-    /// [`MeshError::NotFound`]; [`MeshError::Invalid`] for a member that is measured.
+    /// [`MeshError::NotFound`]; [`MeshError::Unfit`] for a member that is measured.
     pub async fn update_asset(&self, id: &AssetId, change: AssetChange) -> Result<Asset, MeshError> {
         let mut asset = self.tables.assets.get(id).ok_or_else(|| MeshError::not_found("asset", id))?;
         if let Some(specifications) = change.specifications {
             if asset.asset_type.is_measured() {
                 let detail = "the specifications of hardware are as measured and can't be set";
-                return Err(MeshError::invalid("specifications", detail));
+                return Err(MeshError::unfit("specifications", detail));
             }
             asset.specifications = specifications;
         }

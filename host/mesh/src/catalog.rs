@@ -195,7 +195,7 @@ impl Mesh {
         let limits = limits.unwrap_or_else(default_limits);
         if limits.max_memory < MIN_EXECUTION_MEMORY {
             let detail = format!("a vm needs at least {MIN_EXECUTION_MEMORY} of memory");
-            return Err(MeshError::invalid("resource_limits.max_memory", detail));
+            return Err(MeshError::unfit("resource_limits.max_memory", detail));
         }
         self.compiled(&package.digest).await?;
         let entrypoint = match package.operations.as_slice() {

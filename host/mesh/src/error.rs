@@ -39,6 +39,14 @@ pub enum MeshError {
         /// What is wrong and what would be right.
         detail: String,
     },
+    /// A value is right in itself and does not fit what it is about; `member` names it.
+    #[error("{detail}")]
+    Unfit {
+        /// The member of the request.
+        member: String,
+        /// What it does not fit, and what would.
+        detail: String,
+    },
     /// The state forbids it now.
     #[error("{detail}")]
     Conflict {
@@ -93,6 +101,11 @@ impl MeshError {
     /// A wrong member.
     pub fn invalid(member: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid { member: member.into(), detail: detail.into() }
+    }
+
+    /// A member that does not fit what it is about.
+    pub fn unfit(member: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Unfit { member: member.into(), detail: detail.into() }
     }
 
     /// A missing thing.

@@ -157,7 +157,7 @@ pub struct Allocation {
 pub struct AllocationQuery {
     /// Only of this asset.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64)]
+    #[param(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub asset_id: Option<String>,
     /// Only with this status.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -83,11 +83,11 @@ pub struct Location {
 pub struct LocationInput {
     /// A network address, or any text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 256)]
+    #[schema(max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub address: Option<String>,
     /// A region name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 128)]
+    #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub region: Option<String>,
 }
 
@@ -184,7 +184,7 @@ pub struct VmConfig {
     /// How it runs.
     pub runtime: Runtime,
     /// The operation that runs when an execution names none; empty for none.
-    #[schema(max_length = 128)]
+    #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub entrypoint: String,
     /// Environment variables. A job has none; parameters are passed with each execution.
     #[schema(schema_with = no_members)]
@@ -285,7 +285,7 @@ pub struct AssetQuery {
     pub privacy_level: Option<PrivacyLevel>,
     /// Only this owner's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 128)]
+    #[param(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub owner: Option<String>,
     /// At most so many.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -305,11 +305,11 @@ pub struct CreateAsset {
     #[serde(rename = "type")]
     pub asset_type: RegistrableAssetType,
     /// A name for people.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub name: String,
     /// A description for people.
     #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
-    #[schema(max_length = 4096, nullable)]
+    #[schema(max_length = 4096, nullable, pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
     pub description: String,
     /// Who may see it; `private` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -330,11 +330,11 @@ pub struct CreateAsset {
 pub struct UpdateAsset {
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub name: Option<String>,
     /// A description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 4096)]
+    #[schema(max_length = 4096, pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
     pub description: Option<String>,
     /// Who may see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -356,11 +356,11 @@ pub struct UpdateAsset {
 #[serde(deny_unknown_fields)]
 pub struct CreateVm {
     /// A name for people.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub name: String,
     /// A description for people.
     #[serde(default, deserialize_with = "crate::lenient::null_is_default")]
-    #[schema(max_length = 4096, nullable)]
+    #[schema(max_length = 4096, nullable, pattern = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")]
     pub description: String,
     /// Who may see it; `private` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -94,15 +94,15 @@ pub struct CatalogApplication {
 pub struct CatalogQuery {
     /// Only this type.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64)]
+    #[param(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub application_type: Option<String>,
     /// Only this adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64)]
+    #[param(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub adapter: Option<String>,
     /// Only this status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64)]
+    #[param(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub status: Option<String>,
     /// At most so many.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ pub struct UploadQuery {
     pub version: Option<String>,
     /// One line for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 256)]
+    #[param(max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub description: Option<String>,
 }
 

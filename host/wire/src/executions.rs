@@ -35,7 +35,7 @@ impl ExecutionStatus {
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// The name that the guest sees.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub name: String,
     /// SHA-256 of the blob, from `POST /api/v1/blobs`.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -69,7 +69,7 @@ pub struct ExecuteVm {
     #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
     pub vm_asset_id: String,
     /// The operation; the vm's entrypoint when empty.
-    #[schema(max_length = 128)]
+    #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub operation: String,
     /// Parameters of the operation.
     #[schema(value_type = Object)]
@@ -237,7 +237,7 @@ pub struct VmExecution {
 pub struct ExecutionQuery {
     /// Only of this vm.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64)]
+    #[param(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub vm_asset_id: Option<String>,
     /// At most so many.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -49,7 +49,7 @@ pub(crate) fn new(body: CreateAsset) -> Result<NewAsset, Draft> {
     Ok(NewAsset {
         asset_type: registrable_type(body.asset_type),
         name: check::text("name", body.name, 1, MAX_NAME)?,
-        description: check::text("description", body.description, 0, MAX_DESCRIPTION)?,
+        description: check::prose("description", body.description, MAX_DESCRIPTION)?,
         privacy_level: body.privacy_level.map(privacy).unwrap_or_default(),
         specifications: body.specifications,
         address,
@@ -62,7 +62,10 @@ pub(crate) fn change(body: UpdateAsset) -> Result<AssetChange, Draft> {
     let (address, region) = location(body.location.unwrap_or_default())?;
     Ok(AssetChange {
         name: check::optional_text("name", body.name, 1, MAX_NAME)?,
-        description: check::optional_text("description", body.description, 0, MAX_DESCRIPTION)?,
+        description: body
+            .description
+            .map(|text| check::prose("description", text, MAX_DESCRIPTION))
+            .transpose()?,
         privacy_level: body.privacy_level.map(privacy),
         status: body.status.map(settable_status),
         specifications: body.specifications,

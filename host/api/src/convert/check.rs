@@ -4,20 +4,18 @@ use crate::problem::{Draft, Kind};
 use hypermesh_model::{Bytes, InvalidId};
 use std::fmt::Display;
 
-/// A text of `min` to `max` characters.
+/// A line of `min` to `max` characters. None is a control character: those would write elsewhere on the terminal, or end
+/// the string in a program that counts on NUL.
 pub(crate) fn text(member: &str, text: String, min: usize, max: usize) -> Result<String, Draft> {
-    let length = text.chars().count();
-    if (min..=max).contains(&length) {
-        Ok(text)
-    } else {
-        Err(Draft::invalid(
-            member,
-            format!("`{member}` must have {min} to {max} characters; it has {length}"),
-        ))
-    }
+    checked(member, text, min, max, "")
 }
 
-/// An optional text of `min` to `max` characters.
+/// The same, of several lines.
+pub(crate) fn prose(member: &str, text: String, max: usize) -> Result<String, Draft> {
+    checked(member, text, 0, max, "\t\n\r")
+}
+
+/// An optional line of `min` to `max` characters.
 pub(crate) fn optional_text(
     member: &str,
     given: Option<String>,
@@ -25,6 +23,20 @@ pub(crate) fn optional_text(
     max: usize,
 ) -> Result<Option<String>, Draft> {
     given.map(|given| text(member, given, min, max)).transpose()
+}
+
+fn checked(member: &str, text: String, min: usize, max: usize, control: &str) -> Result<String, Draft> {
+    let length = text.chars().count();
+    if text.chars().any(|c| c.is_control() && !control.contains(c)) {
+        Err(Draft::invalid(member, format!("`{member}` has a control character")))
+    } else if (min..=max).contains(&length) {
+        Ok(text)
+    } else {
+        Err(Draft::invalid(
+            member,
+            format!("`{member}` must have {min} to {max} characters; it has {length}"),
+        ))
+    }
 }
 
 /// A number from `min` to `max`.
@@ -152,6 +164,13 @@ mod tests {
         #[test]
         fn a_size_survives_the_round_trip(bytes in 1u64..1_000_000_000_000_000) {
             prop_assert_eq!(size("m", &size_text(Bytes(bytes))).ok(), Some(Bytes(bytes)));
+        }
+
+        #[test]
+        fn no_control_character_gets_through(text in "[ -~]{0,3}[\\x00-\\x1f\\x7f-\\u{9f}][ -~]{0,3}") {
+            prop_assert!(super::text("m", text.clone(), 0, 9).is_err());
+            let allowed = text.chars().all(|c| !c.is_control() || "\t\n\r".contains(c));
+            prop_assert_eq!(prose("m", text, 9).is_ok(), allowed);
         }
 
         #[test]

@@ -37,7 +37,7 @@ pub(crate) fn new(body: CreateVm) -> Result<NewVm, Draft> {
     let package = body.catalog_metadata.map(|metadata| metadata.catalog_id);
     Ok(NewVm {
         name: check::text("name", body.name, 1, MAX_NAME)?,
-        description: check::text("description", body.description, 0, MAX_DESCRIPTION)?,
+        description: check::prose("description", body.description, MAX_DESCRIPTION)?,
         privacy_level: body.privacy_level.map(assets::privacy).unwrap_or_default(),
         specifications: body.specifications,
         package: package

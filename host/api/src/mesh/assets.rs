@@ -84,7 +84,8 @@ async fn get_asset(State(state): State<ApiState>, Id(id): Id<AssetId>) -> Answer
 
 /// Change an asset's mutable members
 #[utoipa::path(put, path = "/api/v1/assets/{id}", tag = "assets", params(ById), request_body = UpdateAsset,
-    responses((status = 200, description = "The asset as it is now", body = Asset)))]
+    responses((status = 200, description = "The asset as it is now", body = Asset),
+        (status = 422, description = "`specifications` of hardware are as measured")))]
 async fn update_asset(
     State(state): State<ApiState>,
     Id(id): Id<AssetId>,
@@ -109,7 +110,7 @@ async fn delete_asset(State(state): State<ApiState>, Id(id): Id<AssetId>) -> Ans
     responses((status = 201, description = "The vm asset", body = Asset, headers(("location" = String))),
         (status = 404, description = "There is no such package"),
         (status = 409, description = "As many assets are registered as may be"),
-        (status = 422, description = "It asks for a right that this build does not grant")))]
+        (status = 422, description = "It asks for a right that this build does not grant, or for an entrypoint that the package lacks")))]
 async fn create_vm(
     State(state): State<ApiState>,
     Extension(Caller(by)): Extension<Caller>,

@@ -44,7 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     params(Resume),
     responses((status = 200, description = "`id` is the sequence, `event` the kind, `data` an Event as JSON. \
         An event `gone` says that some were missed and which is the oldest that is kept.",
-        content_type = "text/event-stream", body = String)))]
+        content_type = "text/event-stream", body = wire::StreamEvent)))]
 async fn follow_events(
     State(state): State<ApiState>,
     headers: HeaderMap,

@@ -127,10 +127,7 @@ impl Mesh {
         wanted.memory = more.memory;
         wanted.gpus = more.gpus.map(|n| (n, pool.gpus.clone()));
         let twice = |member: &str| {
-            Err(MeshError::invalid(
-                member,
-                "the asset is of this dimension already; give it in `amount` alone",
-            ))
+            Err(MeshError::unfit(member, "the asset is of this dimension already; give it in `amount` alone"))
         };
         match asset.asset_type {
             AssetType::Cpu if wanted.cpu.is_some() => return twice("requirements.cpu"),
@@ -152,7 +149,7 @@ impl Mesh {
         if wanted.memory.is_some_and(|m| m < MIN_LEASE_MEMORY) {
             let detail = format!("memory of a lease starts at {MIN_LEASE_MEMORY}");
             let member = if asset.asset_type == AssetType::Memory { "amount" } else { "requirements.memory" };
-            return Err(MeshError::invalid(member, detail));
+            return Err(MeshError::unfit(member, detail));
         }
         Ok(wanted)
     }
@@ -367,11 +364,11 @@ impl Mesh {
 }
 
 fn whole(amount: f64) -> Result<u32, MeshError> {
-    if amount >= 1.0 && amount <= 1024.0 && amount.fract() == 0.0 {
+    if (1.0..=1024.0).contains(&amount) && amount.fract() == 0.0 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
         Ok(amount as u32)
     } else {
-        Err(MeshError::invalid("amount", "GPUs are leased whole: a number from 1 to 1024"))
+        Err(MeshError::unfit("amount", "GPUs are leased whole: a number from 1 to 1024"))
     }
 }
 

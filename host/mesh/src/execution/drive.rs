@@ -60,7 +60,14 @@ pub async fn drive(mesh: Mesh, mut execution: Execution, mut driven: Driven, beg
         tracing::error!(execution = %execution.id, error = error_chain(&error), "an execution could not be run");
         let detail = match &error {
             MeshError::Internal { doing, .. } => format!("the node failed while {doing}"),
-            other => other.to_string(),
+            MeshError::NotFound { .. }
+            | MeshError::Invalid { .. }
+            | MeshError::Unfit { .. }
+            | MeshError::Conflict { .. }
+            | MeshError::Refused { .. }
+            | MeshError::Unprocessable { .. }
+            | MeshError::TooLarge { .. }
+            | MeshError::Busy { .. } => error.to_string(),
         };
         End { exit_code: None, killed_for: None, detail }
     });

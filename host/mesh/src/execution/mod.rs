@@ -41,21 +41,21 @@ impl Mesh {
     /// Starts an execution. The answer comes when it is recorded, before it has run.
     ///
     /// # Errors
-    /// [`MeshError::NotFound`] for the vm, the lease or an input; [`MeshError::Invalid`] for an operation that the
+    /// [`MeshError::NotFound`] for the vm; [`MeshError::Unfit`] for a lease, an input or an operation that the
     /// package doesn't have; [`MeshError::Refused`] without capacity; [`MeshError::Busy`] at [`MAX_LIVE_EXECUTIONS`].
     pub async fn execute(&self, by: &Subject, request: ExecuteRequest) -> Result<Execution, MeshError> {
         let asset = self.asset(&request.vm_asset_id)?;
         let vm = asset
             .vm
             .clone()
-            .ok_or_else(|| MeshError::invalid("vm_asset_id", format!("asset `{}` is not a vm", asset.id)))?;
+            .ok_or_else(|| MeshError::unfit("vm_asset_id", format!("asset `{}` is not a vm", asset.id)))?;
         let package = self.package_of(&asset, &vm)?;
         let operation = operation(&request, &vm, &package)?;
         for (index, input) in request.inputs.iter().enumerate() {
             self.blobs.get(Receiving::Blob, &input.digest).map_err(|_| {
                 let detail =
                     format!("there is no blob `{}`; upload it first: POST /api/v1/blobs", input.digest);
-                MeshError::invalid(format!("inputs[{index}].digest"), detail)
+                MeshError::unfit(format!("inputs[{index}].digest"), detail)
             })?;
         }
         let lease = self.lease_for(by, &asset, &vm, &request)?;
@@ -147,7 +147,7 @@ impl Mesh {
         if let Some(id) = &request.lease {
             let lease = self
                 .lease(id)
-                .map_err(|_| MeshError::invalid("allocation_id", format!("there is no allocation `{id}`")))?;
+                .map_err(|_| MeshError::unfit("allocation_id", format!("there is no allocation `{id}`")))?;
             let conflict = |detail: String| Err(MeshError::Conflict { detail });
             if lease.status != LeaseStatus::Active || lease.for_execution {
                 return conflict(format!("allocation `{id}` is not active, or belongs to another execution"));
@@ -287,7 +287,7 @@ fn operation(request: &ExecuteRequest, vm: &VmSpec, package: &Package) -> Result
         return Ok(name.clone());
     }
     let detail = format!("`{}` has no operation `{name}`; it has: {}", package.name, known.join(", "));
-    Err(MeshError::invalid("operation", detail))
+    Err(MeshError::unfit("operation", detail))
 }
 
 /// What an event says of an execution.

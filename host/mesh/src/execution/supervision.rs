@@ -95,7 +95,8 @@ mod tests {
         supervision.stop(&id, Cause::WallTime { limit_seconds: 1 });
         supervision.stop(&id, Cause::LeaseEnded { lease: lease.clone() });
         assert_eq!(*driven.stop.borrow(), Some(Cause::WallTime { limit_seconds: 1 }));
-        let ended = supervision.stop_in(&lease, &Cause::LeaseEnded { lease: lease.clone() });
+        let cause = Cause::LeaseEnded { lease: lease.clone() };
+        let ended = supervision.stop_in(&lease, &cause);
         let driver = async {
             tokio::task::yield_now().await;
             supervision.leave(&id);
