@@ -71,13 +71,13 @@ fn execute(node: &Node, request: &ExecuteVm) -> Result<Duration, BenchError> {
     let begun = Instant::now();
     let ended = node.client().execute(request, WAIT).map_err(BenchError::node("running a guest"))?;
     let took = begun.elapsed();
-    match ended.status {
-        ExecutionStatus::Completed => Ok(took),
-        _ => Err(BenchError::Unexpected(format!(
+    if ended.status != ExecutionStatus::Completed {
+        return Err(BenchError::Unexpected(format!(
             "an execution ended as {:?}: {:?}",
             ended.status, ended.cause
-        ))),
+        )));
     }
+    Ok(took)
 }
 
 /// The percentage of the pool as thousandths of one CPU, for who counts in CPUs.

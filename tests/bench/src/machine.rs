@@ -2,7 +2,6 @@
 
 use hypermesh_harness::{Node, allocation};
 use hypermesh_wire::assets::{AssetQuery, AssetType};
-use serde_json::Value;
 use std::fs;
 
 /// Some lines that say what was measured on.
@@ -10,12 +9,10 @@ pub(crate) fn facts(node: &Node) -> String {
     let query = AssetQuery { asset_type: Some(AssetType::Cpu), ..AssetQuery::default() };
     let cpu = node.client().assets(&query).ok().and_then(|assets| assets.into_iter().next());
     let specification = |name: &str| {
-        let value = cpu.as_ref().and_then(|cpu| cpu.specifications.get(name)).unwrap_or(&Value::Null);
-        match value {
-            Value::Null => "unknown".to_owned(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
+        let value =
+            cpu.as_ref().and_then(|cpu| cpu.specifications.get(name)).filter(|value| !value.is_null());
+        let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        text.unwrap_or_else(|| "unknown".to_owned())
     };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".to_owned());
     let version = node.client().health().map_or_else(|_| "unknown".to_owned(), |health| health.version);

@@ -45,7 +45,10 @@ impl Checker<'_> {
         let schema = match follow(self.root, schema) {
             Value::Object(keywords) => keywords,
             Value::Bool(true) => return,
-            _ => return self.wrong(path, "nothing is allowed here"),
+            Value::Bool(false) => return self.wrong(path, "nothing is allowed here"),
+            other @ (Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                return self.wrong(path, format!("{other} is no schema"));
+            }
         };
         for (keyword, argument) in schema {
             self.keyword(path, schema, (keyword, argument), value);
@@ -173,10 +176,7 @@ fn has_type(types: &Value, value: &Value) -> bool {
         "object" => value.is_object(),
         _ => false,
     };
-    match types {
-        Value::Array(names) => names.iter().any(is),
-        name => is(name),
-    }
+    types.as_array().map_or_else(|| is(types), |names| names.iter().any(is))
 }
 
 /// Whether a value keeps to a bound; `None` when the keyword is none. Bounds say nothing of values of other types.

@@ -104,11 +104,8 @@ fn packages(arguments: &[&str]) -> Vec<Value> {
     let output = command.output().expect("cargo runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo metadata failed:\n{said}");
-    let mut document: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
-    match document["packages"].take() {
-        Value::Array(packages) => packages,
-        other => panic!("cargo metadata has no list of packages but {other}"),
-    }
+    let document: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    document["packages"].as_array().cloned().expect("cargo metadata has a list of packages")
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy)]
-pub enum Payload<'a> {
+pub(crate) enum Payload<'a> {
     /// Nothing.
     None,
     /// A JSON document.
@@ -15,7 +15,7 @@ pub enum Payload<'a> {
 }
 
 /// The head of a request that may write, without content type.
-pub fn head(node: &Node, method: &str, path: &str) -> Vec<String> {
+pub(crate) fn head(node: &Node, method: &str, path: &str) -> Vec<String> {
     let host = format!("host: {}", node.address("hypermesh"));
     let token = format!("authorization: Bearer {}", node.token());
     vec![format!("{method} {path} HTTP/1.1"), host, token]
@@ -23,7 +23,7 @@ pub fn head(node: &Node, method: &str, path: &str) -> Vec<String> {
 
 /// One exchange, with the token.
 #[track_caller]
-pub fn send(node: &Node, method: &str, path: &str, payload: Payload<'_>) -> Answer {
+pub(crate) fn send(node: &Node, method: &str, path: &str, payload: Payload<'_>) -> Answer {
     let mut head = head(node, method, path);
     let text;
     let (content, bytes) = match payload {
@@ -40,26 +40,26 @@ pub fn send(node: &Node, method: &str, path: &str, payload: Payload<'_>) -> Answ
 
 /// One exchange with exactly this head.
 #[track_caller]
-pub fn exchange(node: &Node, head: &[String], body: &[u8]) -> Answer {
+pub(crate) fn exchange(node: &Node, head: &[String], body: &[u8]) -> Answer {
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     hypermesh_harness::exchange(node.address("hypermesh"), &head, body)
 }
 
 /// The media type of an answer, without parameters.
-pub fn media_type(answer: &Answer) -> &str {
+pub(crate) fn media_type(answer: &Answer) -> &str {
     answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }
 
 /// Checks that an answer is a refusal as the contract has it, and gives the document.
 #[track_caller]
-pub fn refusal(answer: &Answer, what: &str) -> Value {
+pub(crate) fn refusal(answer: &Answer, what: &str) -> Value {
     assert!((400..500).contains(&answer.status), "{what}: answered {} {}", answer.status, answer.body);
     problem(answer, what)
 }
 
 /// Checks that an answer is a problem document, and gives it.
 #[track_caller]
-pub fn problem(answer: &Answer, what: &str) -> Value {
+pub(crate) fn problem(answer: &Answer, what: &str) -> Value {
     assert_eq!(media_type(answer), "application/problem+json", "{what}: {}", answer.body);
     let document = answer.json();
     let findings =

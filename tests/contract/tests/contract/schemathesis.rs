@@ -25,7 +25,8 @@ fn unusable() -> Option<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let major =
         text.split_whitespace().last().and_then(|version| version.split('.').next()?.parse::<u32>().ok());
-    (!major.is_some_and(|major| major >= 4))
+    major
+        .is_none_or(|major| major < 4)
         .then(|| format!("schemathesis 4 or later is needed, this is {text:?}"))
 }
 

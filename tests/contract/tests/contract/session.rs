@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A node, its document, and what of it was used.
-pub struct Session<'a> {
+pub(crate) struct Session<'a> {
     node: &'a Node,
     document: Document,
     used: BTreeSet<(String, String)>,
@@ -18,18 +18,18 @@ pub struct Session<'a> {
 
 /// The document that a node serves.
 #[track_caller]
-pub fn document(node: &Node) -> Document {
+pub(crate) fn document(node: &Node) -> Document {
     let answer = exchange::send(node, "GET", "/openapi.json", Payload::None);
     assert_eq!((answer.status, media_type(&answer)), (200, "application/json"));
     Document::new(answer.json())
 }
 
 impl<'a> Session<'a> {
-    pub fn new(node: &'a Node) -> Self {
+    pub(crate) fn new(node: &'a Node) -> Self {
         Self { node, document: document(node), used: BTreeSet::new(), statuses: BTreeSet::new() }
     }
 
-    pub fn document(&self) -> &Document {
+    pub(crate) fn document(&self) -> &Document {
         &self.document
     }
 
@@ -37,7 +37,13 @@ impl<'a> Session<'a> {
     ///
     /// Panics when the status is another, or the answer isn't as the document says.
     #[track_caller]
-    pub fn call(&mut self, operation: &str, values: &[&str], payload: Payload<'_>, status: u16) -> Value {
+    pub(crate) fn call(
+        &mut self,
+        operation: &str,
+        values: &[&str],
+        payload: Payload<'_>,
+        status: u16,
+    ) -> Value {
         let (method, target) = operation.split_once(' ').expect("a method and a path");
         let (path, query) =
             target.split_once('?').map_or((target, String::new()), |(p, q)| (p, format!("?{q}")));
@@ -51,7 +57,7 @@ impl<'a> Session<'a> {
 
     /// The same, and checks the answer against a shape of the contract.
     #[track_caller]
-    pub fn shaped(
+    pub(crate) fn shaped(
         &mut self,
         operation: &str,
         values: &[&str],
@@ -66,7 +72,7 @@ impl<'a> Session<'a> {
 
     /// Checks an answer against the document, and counts it.
     #[track_caller]
-    pub fn check(&mut self, method: &str, path: &str, answer: &Answer) {
+    pub(crate) fn check(&mut self, method: &str, path: &str, answer: &Answer) {
         let what = format!("{method} {path} {}", answer.status);
         let operation =
             self.document.operation(method, path).unwrap_or_else(|| panic!("{what} is not documented"));
@@ -90,10 +96,10 @@ impl<'a> Session<'a> {
     }
 
     /// Operations of the document that were not used; prints how many were.
-    pub fn unused(&self) -> Vec<String> {
+    pub(crate) fn unused(&self) -> Vec<String> {
         let all = self.document.operations();
         let statuses: usize = all.iter().map(|operation| operation.statuses().len()).sum();
-        println!(
+        eprintln!(
             "{} of {} operations used, {} of {statuses} documented answers seen",
             self.used.len(),
             all.len(),
@@ -106,7 +112,7 @@ impl<'a> Session<'a> {
 }
 
 #[track_caller]
-pub fn has_shape(what: &str, shape: &str, value: &Value) {
+pub(crate) fn has_shape(what: &str, shape: &str, value: &Value) {
     let findings = shapes::check(shape, value);
     assert!(findings.is_empty(), "{what}: {findings:#?} in {value}");
 }

@@ -143,14 +143,14 @@ fn what_can_not_be_run_is_refused_by_name() {
     let known = job(&guests.hash_files, "hash", json!({}));
     let unknown = job(&guests.hash_files, "mine-bitcoin", json!({}));
     let (status, member, detail) = refused(unknown);
-    assert_eq!((status, member.as_deref()), (400, Some("operation")));
+    assert_eq!((status, member.as_deref()), (422, Some("operation")));
     assert!(detail.contains("hash"), "{detail}");
     let inputs = vec![Input { name: "a".into(), digest: "0".repeat(64) }];
     let (status, member, _) = refused(hypermesh_wire::executions::ExecuteVm { inputs, ..known.clone() });
-    assert_eq!((status, member.as_deref()), (400, Some("inputs[0].digest")));
+    assert_eq!((status, member.as_deref()), (422, Some("inputs[0].digest")));
     let nowhere = hypermesh_wire::executions::ExecuteVm { allocation_id: Some("alloc-0".into()), ..known };
     let (status, member, _) = refused(nowhere);
-    assert_eq!((status, member.as_deref()), (400, Some("allocation_id")));
+    assert_eq!((status, member.as_deref()), (422, Some("allocation_id")));
 }
 
 #[test]

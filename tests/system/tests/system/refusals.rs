@@ -11,7 +11,7 @@ fn send(node: &Node, method: &str, path: &str, body: &str) -> (u16, Value) {
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }
 
-/// A request that is refused: the status, and the member that is at fault.
+/// A request that is refused: the status (422 for what is well-formed and doesn't fit here), and the member at fault.
 type Case<'a> = (&'a str, Value, u16, &'a str);
 
 fn allocations() -> Vec<Case<'static>> {
@@ -44,9 +44,9 @@ fn allocations() -> Vec<Case<'static>> {
         (path, with("duration", json!(u64::MAX)), 400, "duration"),
         (path, with("requirements.memory", json!("lots")), 400, "requirements.memory"),
         (path, with("requirements.memory", json!("-1MiB")), 400, "requirements.memory"),
-        (path, with("requirements.memory", json!("1 B")), 400, "requirements.memory"),
+        (path, with("requirements.memory", json!("1 B")), 422, "requirements.memory"),
         (path, with("requirements.memory", json!(long)), 400, "requirements.memory"),
-        (path, with("requirements.cpu", json!(5)), 400, "requirements.cpu"),
+        (path, with("requirements.cpu", json!(5)), 422, "requirements.cpu"),
         (path, with("requirements.pids", json!(-1)), 400, "requirements.pids"),
         (path, with("requirements.memry", json!("1GiB")), 400, "requirements.memry"),
         (path, with("wish", json!(1)), 400, "wish"),
@@ -79,7 +79,7 @@ fn others() -> Vec<Case<'static>> {
         ("/api/v1/catalog/install", json!({ "catalog_id": "nothing" }), 404, "catalog_id"),
         ("/api/v1/catalog/install", json!({ "catalog_id": long }), 400, "catalog_id"),
         (path, execute("vm_asset_id", json!("nothing")), 404, "vm_asset_id"),
-        (path, execute("vm_asset_id", json!("cpu")), 400, "vm_asset_id"),
+        (path, execute("vm_asset_id", json!("cpu")), 422, "vm_asset_id"),
         (path, execute("timeout", json!(0)), 400, "timeout"),
         (path, execute("timeout", json!(-1)), 400, "timeout"),
         (path, execute("parameters", json!([])), 400, "parameters"),
