@@ -33,7 +33,6 @@ pub struct Bound {
     pub hypermesh: SocketAddr,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn url<S: serde::Serializer>(address: &SocketAddr, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(&format_args!("http://{address}"))
 }

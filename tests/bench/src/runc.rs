@@ -40,8 +40,7 @@ impl Runc {
     /// # Errors
     /// [`BenchError::Io`] when the bundle can't be written.
     pub(crate) fn prepare(limits: Limits) -> Result<Result<Self, String>, BenchError> {
-        for (name, found) in
-            [("runc", hypermesh_harness::has_tool("runc")), ("busybox-static", is_busybox())]
+        for (name, found) in [("runc", hypermesh_harness::has_tool("runc")), ("busybox-static", is_busybox())]
         {
             if !found {
                 return Ok(Err(format!("{name} is not installed")));
