@@ -44,7 +44,10 @@ impl Bytes {
             )]
             Ok(Self(bytes as u64))
         } else {
-            Err(InvalidUnit { value: gb.to_string(), expected: "a positive number of gigabytes" })
+            Err(InvalidUnit {
+                value: gb.to_string(),
+                expected: "a number of gigabytes from one byte up to 9000000",
+            })
         }
     }
 

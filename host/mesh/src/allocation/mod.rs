@@ -120,8 +120,7 @@ impl Mesh {
         let more = &request.requirements;
         let mut wanted = Wanted { pids: Some(more.pids.unwrap_or(DEFAULT_PIDS)), ..Wanted::default() };
         let percent = |member: &str, percent: f64| {
-            MilliCpu::from_percent_of(percent, pool.cpu)
-                .map_err(|e| MeshError::invalid(member, e.to_string()))
+            MilliCpu::from_percent_of(percent, pool.cpu).map_err(|e| MeshError::unfit(member, e.to_string()))
         };
         wanted.cpu = more.cpu_percent.map(|p| percent("requirements.cpu", p)).transpose()?;
         wanted.memory = more.memory;
@@ -136,7 +135,7 @@ impl Mesh {
             AssetType::Cpu => wanted.cpu = Some(percent("amount", request.amount)?),
             AssetType::Memory => {
                 let bytes = Bytes::from_gb(request.amount);
-                wanted.memory = Some(bytes.map_err(|e| MeshError::invalid("amount", e.to_string()))?);
+                wanted.memory = Some(bytes.map_err(|e| MeshError::unfit("amount", e.to_string()))?);
             }
             AssetType::Gpu => wanted.gpus = Some((whole(request.amount)?, self.gpu_group(&asset.id))),
             AssetType::Storage

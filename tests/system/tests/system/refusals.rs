@@ -36,7 +36,7 @@ fn allocations() -> Vec<Case<'static>> {
         (path, with("amount", json!(null)), 400, "amount"),
         (path, with("amount", json!(-5)), 400, "amount"),
         (path, with("amount", json!(0)), 400, "amount"),
-        (path, with("amount", json!(100.5)), 400, "amount"),
+        (path, with("amount", json!(100.5)), 422, "amount"),
         (path, with("amount", json!(1e18)), 400, "amount"),
         (path, with("duration", json!(-1)), 400, "duration"),
         (path, with("duration", json!(0)), 400, "duration"),
