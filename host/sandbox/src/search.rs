@@ -97,9 +97,13 @@ mod tests {
         std::os::unix::fs::symlink("../../c", mount.path().join("b/hypermesh/n1")).unwrap();
         assert_eq!(walk(mount.path(), "n1", MAX_FOLDERS), Some(mount.path().join("c")));
         if !rustix::process::geteuid().is_root() {
-            eprintln!(
-                "SKIPPED a_file_a_link_and_a_folder_of_another_user_are_not_taken (the last): not root"
-            );
+            std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!(
+                    "SKIPPED a_file_a_link_and_a_folder_of_another_user_are_not_taken (the last): not root\n"
+                ),
+            )
+            .ok();
             return;
         }
         std::os::unix::fs::chown(mount.path().join("c/hypermesh/n1"), Some(12345), None).unwrap();

@@ -145,7 +145,8 @@ fn a_node_started_again_in_another_group_finds_its_leases() {
     let version = {
         let probe = backend(NodeId::generate());
         if let Some(reason) = probe.unavailable_reason() {
-            eprintln!("SKIPPED {test}: {reason}");
+            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {test}: {reason}\n"))
+                .ok();
             return;
         }
         probe.close();

@@ -18,7 +18,11 @@ fn fake_library(test: &str, folder: &Path, macros: &[&str]) -> Option<PathBuf> {
             Some(library)
         }
         Err(error) => {
-            eprintln!("SKIPPED {test}: no C compiler: {error}");
+            std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("SKIPPED {test}: no C compiler: {error}\n"),
+            )
+            .ok();
             None
         }
     }
@@ -27,9 +31,13 @@ fn fake_library(test: &str, folder: &Path, macros: &[&str]) -> Option<PathBuf> {
 #[test]
 fn without_a_driver_there_are_no_gpus_and_a_reason() {
     if Path::new("/proc/driver/nvidia/version").exists() {
-        eprintln!(
-            "SKIPPED without_a_driver_there_are_no_gpus_and_a_reason: this machine has an NVIDIA driver"
-        );
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!(
+                "SKIPPED without_a_driver_there_are_no_gpus_and_a_reason: this machine has an NVIDIA driver\n"
+            ),
+        )
+        .ok();
         return;
     }
     let hardware = Hardware::new("/");

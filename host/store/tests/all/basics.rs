@@ -146,7 +146,11 @@ fn a_person_can_read_the_file_while_it_is_open() {
     let Ok(out) =
         Command::new("sqlite3").arg("-readonly").arg(folder.path().join("node.db")).arg(sql).output()
     else {
-        eprintln!("SKIPPED a_person_can_read_the_file_while_it_is_open: sqlite3 is not installed");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED a_person_can_read_the_file_while_it_is_open: sqlite3 is not installed\n"),
+        )
+        .ok();
         return;
     };
     let text = String::from_utf8(out.stdout).unwrap();

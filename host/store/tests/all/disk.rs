@@ -151,7 +151,13 @@ fn a_full_and_a_read_only_disk_are_typed_errors() {
         out = run(&["--map-root-user"]);
     }
     if !possible(&out) {
-        eprintln!("SKIPPED a_full_and_a_read_only_disk_are_typed_errors: no mount namespace: {out:?}");
+        std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!(
+                "SKIPPED a_full_and_a_read_only_disk_are_typed_errors: no mount namespace: {out:?}\n"
+            ),
+        )
+        .ok();
         return;
     }
     let out = out.unwrap();
