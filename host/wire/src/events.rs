@@ -34,16 +34,3 @@ pub struct StreamEvent {
     /// An `Event` as JSON; of `gone`, the number of the oldest event that is kept.
     pub data: String,
 }
-
-/// One message of the stream, as the browser's `EventSource` splits it (HTML Living Standard, section 9.2.6).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EventMessage {
-    /// The sequence; absent of `gone`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    #[schema(nullable = false)]
-    pub id: Option<String>,
-    /// The kind, or `gone`: some were missed, and `data` says which is the oldest that is kept.
-    pub event: String,
-    /// An [`Event`] as JSON text.
-    pub data: String,
-}
