@@ -6,7 +6,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hypermesh_mesh::MeshError;
-use hypermesh_telemetry::error_chain;
+use hypermesh_model::error_chain;
 use hypermesh_wire::problem::Problem;
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -1,8 +1,6 @@
 //! Why a component was refused, or the engine could not do its part.
 
 use hypermesh_model::Capability;
-use std::error::Error;
-use std::fmt::Write as _;
 use thiserror::Error;
 
 /// Why a component could not be vetted or compiled.
@@ -73,16 +71,4 @@ fn list(capabilities: &[Capability]) -> String {
 
 fn names(exports: &[String]) -> String {
     if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
-}
-
-/// An error followed by its sources, for a place that holds only text.
-pub fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
 }

@@ -26,7 +26,7 @@ mod run;
 mod spec;
 mod vet;
 
-pub use error::{EngineError, error_chain};
+pub use error::EngineError;
 pub use profile::compatibility_hash;
 pub use run::run;
 pub use spec::{JobCall, JobObserver, JobOutcome, JobSpec};

@@ -1,5 +1,7 @@
 //! The crate against this machine: what it says is what `nproc`, `free`, `lscpu` and the kernel's files say.
 
+use std::io::Write as _;
+
 use hypermesh_hardware::{Hardware, LimitSource, MIN_INTERVAL};
 use hypermesh_model::Bytes;
 use std::path::{Path, PathBuf};
@@ -13,11 +15,7 @@ fn output(test: &str, program: &str, arguments: &[&str]) -> Option<String> {
         Ok(output) if output.status.success() => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
         Ok(output) => panic!("{program} failed: {output:?}"),
         Err(error) => {
-            std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("SKIPPED {test}: {program}: {error}\n"),
-            )
-            .ok();
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {program}: {error}");
             None
         }
     }
@@ -82,11 +80,10 @@ fn interfaces_are_those_with_a_device() {
         .collect();
     listed.sort();
     if listed.is_empty() {
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED interfaces_are_those_with_a_device: no interface has a device\n"),
-        )
-        .ok();
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED interfaces_are_those_with_a_device: no interface has a device"
+        );
         return;
     }
     assert_eq!(found, listed);
@@ -184,21 +181,17 @@ fn real_cgroups_limit_the_capacity() {
     let (cpu, memory) = match groups {
         Some(Ok(groups)) => groups,
         Some(Err(error)) => {
-            std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("SKIPPED real_cgroups_limit_the_capacity: no group can be made: {error}\n"),
-            )
-            .ok();
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED real_cgroups_limit_the_capacity: no group can be made: {error}"
+            );
             return;
         }
         None => {
-            std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!(
-                    "SKIPPED real_cgroups_limit_the_capacity: no cgroup v1 cpu controller is mounted\n"
-                ),
-            )
-            .ok();
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED real_cgroups_limit_the_capacity: no cgroup v1 cpu controller is mounted"
+            );
             return;
         }
     };

@@ -68,7 +68,7 @@ pub fn compile_main(args: Vec<OsString>) -> u8 {
     };
     let entered = hypermesh_sandbox::Entry::from_environment().and_then(|e| hypermesh_sandbox::enter(&e));
     if let Err(error) = entered {
-        tracing::error!(error = hypermesh_telemetry::error_chain(&error), "a compile could not begin");
+        tracing::error!(error = hypermesh_model::error_chain(&error), "a compile could not begin");
         return 70;
     }
     let found = fs::read(component).map_err(|e| e.to_string()).and_then(|bytes| {
@@ -78,7 +78,7 @@ pub fn compile_main(args: Vec<OsString>) -> u8 {
                 CompileReport::Admitted(vetted)
             }
             Err(error) => CompileReport::Refused {
-                message: hypermesh_telemetry::error_chain(&error),
+                message: hypermesh_model::error_chain(&error),
                 reasons: reasons(&error),
             },
         };

@@ -6,6 +6,7 @@
 
 pub mod asset;
 pub mod enforcement;
+pub mod error;
 pub mod event;
 pub mod execution;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod units;
 
 pub use asset::{Asset, AssetStatus, AssetType, Capacity, Location, PrivacyLevel, VmLimits, VmSpec};
 pub use enforcement::{EnforcementEntry, EnforcementReceipt, EnforcementState};
+pub use error::error_chain;
 pub use event::{Event, EventKind};
 pub use execution::{
     Cause, Execution, ExecutionRequest, ExecutionStatus, InputFile, LogLine, OutputFile, ResourceUsage,

@@ -40,7 +40,7 @@ pub fn doctor(config: &Config) -> Vec<Finding> {
         Ok(hash) => {
             finding("engine", Level::Ok, format!("wasmtime with Cranelift; artefacts are keyed by {hash}"))
         }
-        Err(error) => finding("engine", Level::Fail, hypermesh_telemetry::error_chain(&error)),
+        Err(error) => finding("engine", Level::Fail, hypermesh_model::error_chain(&error)),
     });
     findings.push(finding(
         "consensus",

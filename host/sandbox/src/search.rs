@@ -61,6 +61,7 @@ fn holds(group: &Path, node: &str) -> bool {
 mod tests {
     use super::*;
     use std::fs;
+    use std::io::Write as _;
 
     fn tree(groups: &[&str]) -> tempfile::TempDir {
         let mount = tempfile::tempdir().unwrap();
@@ -97,13 +98,10 @@ mod tests {
         std::os::unix::fs::symlink("../../c", mount.path().join("b/hypermesh/n1")).unwrap();
         assert_eq!(walk(mount.path(), "n1", MAX_FOLDERS), Some(mount.path().join("c")));
         if !rustix::process::geteuid().is_root() {
-            std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!(
-                    "SKIPPED a_file_a_link_and_a_folder_of_another_user_are_not_taken (the last): not root\n"
-                ),
-            )
-            .ok();
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED a_file_a_link_and_a_folder_of_another_user_are_not_taken (the last): not root"
+            );
             return;
         }
         std::os::unix::fs::chown(mount.path().join("c/hypermesh/n1"), Some(12345), None).unwrap();

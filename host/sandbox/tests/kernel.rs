@@ -1,6 +1,8 @@
 //! The real kernel: limits hold, usage is counted, groups are killed and go away. Needs root and writable cgroups.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::Write as _;
+
 use hypermesh_model::{Bytes, EnforcementState, LeaseId, MilliCpu, NodeId};
 use hypermesh_sandbox::{CgroupBackend, CgroupSettings, CgroupVersion, Limits, open};
 use std::path::PathBuf;
@@ -24,8 +26,7 @@ impl Node {
         let node = NodeId::generate();
         let backend = open(CgroupSettings { system_root, parent: None, node, gpu_minors });
         if let Some(reason) = backend.unavailable_reason() {
-            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {test}: {reason}\n"))
-                .ok();
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
             return None;
         }
         Some(Self(backend))
@@ -147,11 +148,10 @@ fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
     if held >= 18 {
         assert!(share >= 23.0, "{share} %");
     } else {
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED {test} (the lower bound): other processes keep the machine busy\n"),
-        )
-        .ok();
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test} (the lower bound): other processes keep the machine busy"
+        );
     }
     assert!(node.0.leases().unwrap()[0].populated);
     assert_eq!(node.0.processes(&lease, None).unwrap(), [spinner.id()]);
@@ -180,11 +180,7 @@ fn on_v2_a_lease_ends_as_a_whole_when_its_memory_does() {
     let test = "on_v2_a_lease_ends_as_a_whole_when_its_memory_does";
     let Some(node) = Node::start(test, vec![]) else { return };
     if node.0.version() != CgroupVersion::V2 {
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED {test}: memory is on cgroup v1 here\n"),
-        )
-        .ok();
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: memory is on cgroup v1 here");
         return;
     }
     let lease = node.lease(&Limits { memory: Some(Bytes::mib(32)), ..Limits::default() });
@@ -271,13 +267,10 @@ fn gpus_that_were_not_granted_are_denied() {
     if node.0.version() == CgroupVersion::V2 {
         assert_eq!((gpu.state, gpu.actual.as_deref()), (EnforcementState::Unenforced, None));
         assert_eq!(gpu.reason.as_deref(), Some("the cgroup v2 device program is not built yet"));
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!(
-                "SKIPPED {test} (the filter itself): no v1 devices controller, and the receipt says so\n"
-            ),
-        )
-        .ok();
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test} (the filter itself): no v1 devices controller, and the receipt says so"
+        );
         return;
     }
     assert_eq!(
@@ -312,11 +305,10 @@ fn a_lease_is_made_and_removed_in_a_moment() {
     times.sort();
     eprintln!("create + remove: min {:?} p50 {:?} p99 {:?}", times[0], times[100], times[198]);
     if std::env::var_os(EMULATED).is_some() {
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED {test} (the limit): {EMULATED} is set, so this CPU is no measure\n"),
-        )
-        .ok();
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test} (the limit): {EMULATED} is set, so this CPU is no measure"
+        );
         return;
     }
     // Generous, for a loaded machine: it must not sleep or sync.

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a start of the node answers on standard output")]
 
+use std::io::Write as _;
+
 use hypermesh_model::{Bytes, LeaseId, MilliCpu, NodeId};
 use hypermesh_sandbox::{CgroupBackend, CgroupSettings, CgroupVersion, Limits, open};
 use rustix::fs::{Access, access};
@@ -145,8 +147,7 @@ fn a_node_started_again_in_another_group_finds_its_leases() {
     let version = {
         let probe = backend(NodeId::generate());
         if let Some(reason) = probe.unavailable_reason() {
-            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {test}: {reason}\n"))
-                .ok();
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
             return;
         }
         probe.close();

@@ -10,6 +10,6 @@ pub mod metrics;
 pub mod series;
 
 pub use labels::{CreateOutcome, Phase, ReleaseOutcome};
-pub use logging::{LogFormat, LoggingError, error_chain, init_logging};
+pub use logging::{LogFormat, LoggingError, init_logging};
 pub use metrics::{METRICS_CONTENT_TYPE, Metrics};
 pub use series::{Point, Resolution, Series};

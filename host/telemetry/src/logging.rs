@@ -1,14 +1,10 @@
 //! The log: `tracing` events to stderr, as text for people or one JSON object a line for machines.
 //!
-//! stdout stays free for data. The log walks error chains ([`error_chain`]), since our errors never print their source.
+//! stdout stays free for data. The log walks error chains (`hypermesh_model::error_chain`), since our errors never print their source.
 
 use std::error::Error;
-use std::fmt::Write;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
-
-/// Sources that are followed; a longer chain is a cycle.
-const MAX_CHAIN: usize = 32;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,37 +49,9 @@ pub fn init_logging(format: LogFormat, filter: &str, color: bool) -> Result<(), 
     .map_err(LoggingError::AlreadySet)
 }
 
-/// An error and all its sources, outermost first, joined by `: `. A source that the text so far already ends with (from
-/// libraries whose `Display` prints the source) is not repeated.
-pub fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let sources = std::iter::successors(error.source(), |&e| e.source());
-    for source in sources.take(MAX_CHAIN) {
-        let next = source.to_string();
-        if !text.ends_with(&next) {
-            // Writing to a string can't fail.
-            let _ = write!(text, ": {next}");
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, Error)]
-    #[error("cannot start")]
-    struct Outer(#[source] Middle);
-    #[derive(Debug, Error)]
-    #[error("cannot open: {0}")]
-    struct Middle(#[source] std::io::Error);
-
-    #[test]
-    fn every_source_is_named_once() {
-        let error = Outer(Middle(std::io::Error::other("no such disk")));
-        assert_eq!(error_chain(&error), "cannot start: cannot open: no such disk");
-    }
 
     #[test]
     fn a_filter_that_does_not_parse_is_refused() {

@@ -1,7 +1,8 @@
 //! The log as a process writes it: on stderr, filtered, in both formats, with the error's chain.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use hypermesh_telemetry::{LogFormat, LoggingError, error_chain, init_logging};
+use hypermesh_model::error_chain;
+use hypermesh_telemetry::{LogFormat, LoggingError, init_logging};
 use serde_json::Value;
 use std::process::Command;
 

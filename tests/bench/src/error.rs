@@ -1,7 +1,6 @@
 //! Why a row could not be measured.
 
 use hypermesh_client::ClientError;
-use std::error::Error;
 use std::io;
 use thiserror::Error as ThisError;
 
@@ -41,15 +40,4 @@ impl BenchError {
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing: doing.into(), source }
     }
-}
-
-/// An error with all its causes, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
             Ok(rows) => rows.iter().for_each(|row| table += &row.to_string()),
             Err(error) => {
                 failed = true;
-                table += &format!("\n{name}\n  FAILED: {}\n", error::chain(&error));
+                table += &format!("\n{name}\n  FAILED: {}\n", hypermesh_model::error_chain(&error));
             }
         }
     }

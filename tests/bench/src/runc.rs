@@ -51,7 +51,7 @@ impl Runc {
         let mut runc = Self { folder, runs: 0 };
         Ok(match runc.run() {
             Ok(_) => Ok(runc),
-            Err(error) => Err(crate::error::chain(&error)),
+            Err(error) => Err(hypermesh_model::error_chain(&error)),
         })
     }
 

@@ -1,8 +1,8 @@
 //! Vetting, against small components in text form and against bytes that are none.
 
 use super::*;
-use crate::error_chain;
 use hypermesh_artifacts::{HASH_FILES, HOSTILE, SAMPLES};
+use hypermesh_model::error_chain;
 use proptest::prelude::*;
 
 fn component(text: &str) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! GPUs without a GPU: the real absence of a driver, and small libraries compiled for the test that answer as NVML.
 
+use std::io::Write as _;
+
 use super::*;
 use crate::Hardware;
 use std::path::{Path, PathBuf};
@@ -18,11 +20,7 @@ fn fake_library(test: &str, folder: &Path, macros: &[&str]) -> Option<PathBuf> {
             Some(library)
         }
         Err(error) => {
-            std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("SKIPPED {test}: no C compiler: {error}\n"),
-            )
-            .ok();
+            let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no C compiler: {error}");
             None
         }
     }
@@ -31,13 +29,10 @@ fn fake_library(test: &str, folder: &Path, macros: &[&str]) -> Option<PathBuf> {
 #[test]
 fn without_a_driver_there_are_no_gpus_and_a_reason() {
     if Path::new("/proc/driver/nvidia/version").exists() {
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!(
-                "SKIPPED without_a_driver_there_are_no_gpus_and_a_reason: this machine has an NVIDIA driver\n"
-            ),
-        )
-        .ok();
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED without_a_driver_there_are_no_gpus_and_a_reason: this machine has an NVIDIA driver"
+        );
         return;
     }
     let hardware = Hardware::new("/");

@@ -163,6 +163,12 @@ impl Mesh {
         };
         match self.apply(&lease).await {
             Ok(receipt) => {
+                debug_assert!(
+                    lease.status.may_become(LeaseStatus::Active),
+                    "{} is {:?}",
+                    lease.id,
+                    lease.status
+                );
                 let lease = Lease { status: LeaseStatus::Active, receipt, ..lease };
                 let mut batch = Batch::new();
                 batch.put(&self.tables.leases, lease.clone());
@@ -302,6 +308,7 @@ impl Mesh {
         status: LeaseStatus,
         reason: &str,
     ) -> Lease {
+        debug_assert!(lease.status.may_become(status), "{} is {:?}", lease.id, lease.status);
         let ended = Lease {
             status,
             end_time: Timestamp::now().min(lease.end_time),

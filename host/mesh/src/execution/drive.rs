@@ -11,12 +11,13 @@ use crate::Mesh;
 use crate::error::MeshError;
 use crate::exit::has_ended;
 use hypermesh_engine::{JobCall, JobOutcome, JobSpec};
+use hypermesh_model::error_chain;
 use hypermesh_model::{
     Bytes, Cause, EventKind, Execution, ExecutionStatus, Lease, LeaseStatus, ResourceUsage, Timestamp,
 };
 use hypermesh_sandbox::{Entry, GroupUsage, PidFd, ProcessId, WorkerCommand, WorkerProcess};
 use hypermesh_store::Batch;
-use hypermesh_telemetry::{Phase, error_chain};
+use hypermesh_telemetry::Phase;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;

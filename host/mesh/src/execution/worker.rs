@@ -7,9 +7,9 @@
 
 use super::folder::Folder;
 use hypermesh_engine::{JobObserver, JobOutcome};
+use hypermesh_model::error_chain;
 use hypermesh_model::{LogLine, Timestamp};
 use hypermesh_sandbox::Entry;
-use hypermesh_telemetry::error_chain;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

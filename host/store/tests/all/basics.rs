@@ -1,5 +1,7 @@
 //! Round trips, conditions, atomicity, refusals.
 
+use std::io::Write as _;
+
 use crate::{Note, batch, fresh, note, reopen};
 use hypermesh_model::EventKind;
 use hypermesh_store::{ABSENT, Batch, MAX_BATCH_ENTRIES, MAX_BODY_BYTES, Record, Store, StoreError};
@@ -146,11 +148,10 @@ fn a_person_can_read_the_file_while_it_is_open() {
     let Ok(out) =
         Command::new("sqlite3").arg("-readonly").arg(folder.path().join("node.db")).arg(sql).output()
     else {
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED a_person_can_read_the_file_while_it_is_open: sqlite3 is not installed\n"),
-        )
-        .ok();
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED a_person_can_read_the_file_while_it_is_open: sqlite3 is not installed"
+        );
         return;
     };
     let text = String::from_utf8(out.stdout).unwrap();

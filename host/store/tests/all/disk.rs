@@ -1,5 +1,7 @@
 //! What the disk, the folder or the file refuses is a typed error.
 
+use std::io::Write as _;
+
 use crate::{Note, batch, fresh, note};
 use hypermesh_model::EventKind;
 use hypermesh_store::{Store, StoreError};
@@ -151,13 +153,10 @@ fn a_full_and_a_read_only_disk_are_typed_errors() {
         out = run(&["--map-root-user"]);
     }
     if !possible(&out) {
-        std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!(
-                "SKIPPED a_full_and_a_read_only_disk_are_typed_errors: no mount namespace: {out:?}\n"
-            ),
-        )
-        .ok();
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED a_full_and_a_read_only_disk_are_typed_errors: no mount namespace: {out:?}"
+        );
         return;
     }
     let out = out.unwrap();
