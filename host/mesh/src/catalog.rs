@@ -15,14 +15,15 @@ use crate::requests::{NewPackage, NewVm};
 use hypermesh_engine::{EngineError, JobCall, JobOutcome, JobSpec, Vetted};
 use hypermesh_model::{
     Asset, AssetType, BlobDigest, Bytes, CatalogId, EventKind, ExecutionId, MilliCpu, Operation, Package,
-    PrivacyLevel, Subject, Timestamp, VmLimits, World,
+    PrivacyLevel, Subject, Timestamp, VmLimits, World, error_chain,
 };
-use hypermesh_sandbox::Limits;
+use hypermesh_sandbox::{Entry, Limits};
 use hypermesh_store::Batch;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
 const DESCRIBE_MEMORY: Bytes = Bytes::mib(128);
 /// Threads of a child: the runtime's and the compiler's.
 const CHILD_PIDS: u32 = 64;
+
+/// EX_SOFTWARE of sysexits(3): the compile process failed, and not because of the component.
+const CANNOT_COMPILE: u8 = 70;
 
 /// Limits of a vm that is installed without any: a quarter of the CPU, 256 MiB, 64 MiB of output, 5 minutes.
 pub fn default_limits() -> VmLimits {
@@ -66,26 +70,34 @@ pub fn compile_main(args: Vec<OsString>) -> u8 {
         Ok(paths) => paths.map(PathBuf::from),
         Err(_) => return 64,
     };
-    let entered = hypermesh_sandbox::Entry::from_environment().and_then(|e| hypermesh_sandbox::enter(&e));
-    if let Err(error) = entered {
-        tracing::error!(error = hypermesh_model::error_chain(&error), "a compile could not begin");
-        return 70;
+    match compile_to(&component, &compiled, &report) {
+        Ok(()) => 0,
+        Err(message) => {
+            // The node reads it and logs it.
+            let _ = writeln!(io::stderr(), "{message}");
+            CANNOT_COMPILE
+        }
     }
-    let found = fs::read(component).map_err(|e| e.to_string()).and_then(|bytes| {
-        let report_of = match hypermesh_engine::vet_and_compile(&bytes) {
-            Ok((vetted, code)) => {
-                fs::write(compiled, code).map_err(|e| e.to_string())?;
-                CompileReport::Admitted(vetted)
-            }
-            Err(error) => CompileReport::Refused {
-                message: hypermesh_model::error_chain(&error),
-                reasons: reasons(&error),
-            },
-        };
-        let text = serde_json::to_vec(&report_of).map_err(|e| e.to_string())?;
-        fs::write(report, text).map_err(|e| e.to_string())
-    });
-    u8::from(found.is_err())
+}
+
+/// Compiles in this process, once it is in its cgroup. A component's fault is a report; an error is ours.
+fn compile_to(component: &Path, compiled: &Path, report: &Path) -> Result<(), String> {
+    Entry::from_environment()
+        .and_then(|entry| hypermesh_sandbox::enter(&entry))
+        .map_err(|e| error_chain(&e))?;
+    let bytes = fs::read(component).map_err(|e| format!("reading the component: {e}"))?;
+    let found = match hypermesh_engine::vet_and_compile(&bytes) {
+        Ok((vetted, code)) => {
+            fs::write(compiled, code).map_err(|e| format!("writing the code: {e}"))?;
+            CompileReport::Admitted(vetted)
+        }
+        Err(error) if error.is_refusal() => {
+            CompileReport::Refused { message: error_chain(&error), reasons: reasons(&error) }
+        }
+        Err(error) => return Err(error_chain(&error)),
+    };
+    let text = serde_json::to_vec(&found).map_err(|e| format!("writing the report: {e}"))?;
+    fs::write(report, text).map_err(|e| format!("writing the report: {e}"))
 }
 
 /// Each forbidden import by itself, so that a caller can show them as a list.
@@ -249,7 +261,7 @@ impl Mesh {
     }
 
     async fn compile_in(&self, digest: &BlobDigest, work: &Path) -> Result<Vetted, MeshError> {
-        let fault = |e: std::io::Error| MeshError::internal("compiling a component")(Box::new(e));
+        let fault = |e: io::Error| MeshError::internal("compiling a component")(Box::new(e));
         fs::create_dir_all(work).map_err(fault)?;
         let (code, report) = (work.join("code"), work.join("report.json"));
         let component = self.blobs.path(Receiving::Component, digest);
@@ -262,6 +274,12 @@ impl Mesh {
             deadline: COMPILE_DEADLINE,
         };
         let end = self.run_child(child).await?;
+        if let ChildEnd::Exited { code: Some(code) } = end
+            && code == i32::from(CANNOT_COMPILE)
+        {
+            let said = fs::read_to_string(work.join("stderr.txt")).unwrap_or_default();
+            return Err(MeshError::internal("compiling a component")(said.into()));
+        }
         refuse_end(&end, "compiling the component", COMPILE_MEMORY, COMPILE_DEADLINE)?;
         let report = fs::read(report).map_err(fault)?;
         let report: CompileReport = serde_json::from_slice(&report)
