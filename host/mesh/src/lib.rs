@@ -25,8 +25,8 @@ pub use catalog::{compile_main, default_limits};
 pub use error::{MeshError, Shortage};
 pub use machine::{Machine, NodeReport, NodeState};
 pub use requests::{
-    AllocationRequest, AssetChange, AssetFilter, CancelOutcome, ExecuteRequest, LogPage, NewAsset,
-    NewPackage, NewVm, Requirements,
+    AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,
+    LogPage, NewAsset, NewPackage, NewVm, Requirements, Resize,
 };
 pub use start::{Inner, Parts, Settings};
 

@@ -77,7 +77,13 @@ impl Mesh {
                 self.commit(batch, "recording an adoption").await?;
             }
             // Pending and needed: the execution's driver activates it.
-            LeaseStatus::Pending | LeaseStatus::Completed | LeaseStatus::Cancelled | LeaseStatus::Failed => {}
+            LeaseStatus::Queued
+            | LeaseStatus::Reserved
+            | LeaseStatus::Frozen
+            | LeaseStatus::Pending
+            | LeaseStatus::Completed
+            | LeaseStatus::Cancelled
+            | LeaseStatus::Failed => {}
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What callers ask of the domain, already parsed: the edge turns wire types into these.
 
 use hypermesh_model::{
-    AssetId, AssetStatus, AssetType, Bytes, CatalogId, InputFile, LeaseId, LogLine, PrivacyLevel, VmLimits,
+    AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
+    LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
 };
 use serde_json::{Map, Value};
 
@@ -73,19 +74,84 @@ pub struct AllocationRequest {
     pub duration_seconds: u64,
     /// Further dimensions.
     pub requirements: Requirements,
+    /// How it is treated beside its resources.
+    pub terms: Terms,
+    /// When it is to begin; `None`: now.
+    pub start: Option<Timestamp>,
+    /// How long it may wait for room, seconds; `None`: what does not fit now is refused.
+    pub wait_seconds: Option<u64>,
+    /// The caller's key: the same request sent twice makes one lease.
+    pub idempotency_key: Option<String>,
 }
 
 /// Further dimensions of a lease.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Requirements {
-    /// Percent of the CPU pool.
-    pub cpu_percent: Option<f64>,
-    /// Memory.
+    /// CPU time.
+    pub cpu: Option<CpuAmount>,
+    /// How it is given; `None`: limited.
+    pub cpu_mode: Option<CpuMode>,
+    /// CPU time in microseconds that may be saved up.
+    pub cpu_burst_us: Option<u64>,
+    /// Memory, the hard limit.
     pub memory: Option<Bytes>,
+    /// Memory that is kept for the lease; `None`: all of it.
+    pub memory_request: Option<Bytes>,
     /// Processes and threads.
     pub pids: Option<u32>,
-    /// Whole GPUs.
+    /// Limits on the block device of the data folder.
+    pub io: IoLimits,
+    /// A folder of bounded size.
+    pub storage: Option<Bytes>,
+    /// How many GPUs; for a gpu asset its `amount` says so.
     pub gpus: Option<u32>,
+    /// Which GPUs, and how.
+    pub gpu: GpuSelection,
+}
+
+/// An amount of CPU time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CpuAmount {
+    /// Percent of the pool.
+    Percent(f64),
+    /// Thousandths of one logical CPU.
+    Milli(MilliCpu),
+}
+
+/// Which GPUs, and how.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GpuSelection {
+    /// Only of this model, by the name that the driver gives, case-insensitive.
+    pub model: Option<String>,
+    /// Only with at least so much memory.
+    pub min_memory: Option<Bytes>,
+    /// Only these; empty for any.
+    pub uuids: Vec<GpuUuid>,
+    /// MIG instances in place of whole devices.
+    pub mig: bool,
+    /// Share each GPU in time, with so much of its memory: monitored, not enforced. `None`: exclusively.
+    pub shared_memory: Option<Bytes>,
+}
+
+/// A change of a lease's size; `None` leaves a dimension as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resize {
+    /// CPU time.
+    pub cpu: Option<CpuAmount>,
+    /// CPU time in microseconds that may be saved up; 0 for none.
+    pub cpu_burst_us: Option<u64>,
+    /// Memory.
+    pub memory: Option<Bytes>,
+    /// Memory that is kept for the lease.
+    pub memory_request: Option<Bytes>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+    /// Limits on the block device of the data folder; members that are `None` stay.
+    pub io: IoLimits,
+    /// The folder.
+    pub storage: Option<Bytes>,
+    /// Shrink below what is in use: what does not fit is killed.
+    pub force: bool,
 }
 
 /// An execution to start.

@@ -10,6 +10,8 @@ pub enum EnforcementState {
     Enforced,
     /// The kernel took it but gives no guarantee (e.g. `memory.soft_limit_in_bytes`).
     BestEffort,
+    /// The kernel can't hold it; the node watches it and acts when it is passed.
+    Monitored,
     /// Not enforced; the reason says why.
     Unenforced,
 }
@@ -17,7 +19,8 @@ pub enum EnforcementState {
 /// One limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnforcementEntry {
-    /// `cpu`, `memory`, `swap`, `pids`, `gpu`.
+    /// `cpu`, `cpu_weight`, `cpuset`, `memory`, `memory_request`, `swap`, `oom_group`, `pids`, `io_read_bps`, …, `storage`,
+    /// `gpu`, `gpu_memory`.
     pub limit: String,
     /// Whether it is enforced.
     pub state: EnforcementState,
@@ -43,8 +46,10 @@ pub struct EnforcementReceipt {
 }
 
 impl EnforcementReceipt {
-    /// Whether every limit is enforced.
+    /// Whether the kernel holds every limit. A guarantee that it gives as best effort is not a limit.
     pub fn is_enforced(&self) -> bool {
-        self.entries.iter().all(|e| e.state == EnforcementState::Enforced)
+        self.entries
+            .iter()
+            .all(|e| matches!(e.state, EnforcementState::Enforced | EnforcementState::BestEffort))
     }
 }

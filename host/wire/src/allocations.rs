@@ -180,6 +180,8 @@ pub enum EnforcementState {
     Enforced,
     /// The kernel took it but gives no guarantee.
     BestEffort,
+    /// The kernel can't hold it; the node watches it and acts when it is passed.
+    Monitored,
     /// Not enforced; the reason says why.
     Unenforced,
 }

@@ -8,7 +8,7 @@ use crate::metadata::{Dependency, Kind, Member};
 use std::collections::BTreeMap;
 
 /// Every folder of `host` and its layer.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 15] = [
     // Domain types and the contract's types.
     ("model", 0),
     ("wire", 0),
@@ -18,6 +18,9 @@ const LAYERS: [(&str, u8); 13] = [
     ("engine", 1),
     ("store", 1),
     ("telemetry", 1),
+    ("volume", 1),
+    // No foreign world: what fits, and who is next, decided from values alone.
+    ("planner", 1),
     // The domains. They don't name each other.
     ("mesh", 2),
     // The edges.

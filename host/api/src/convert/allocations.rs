@@ -2,7 +2,7 @@
 
 use super::{check, same_names, time};
 use crate::problem::Draft;
-use hypermesh_mesh::{AllocationRequest, EnforcementView, Requirements};
+use hypermesh_mesh::{AllocationRequest, CpuAmount, EnforcementView, Requirements};
 use hypermesh_model::{self as model, AssetId, Lease, LeaseId, Timestamp};
 use hypermesh_wire::MAX_SECONDS;
 use hypermesh_wire::allocations::{
@@ -16,11 +16,21 @@ const MAX_PIDS: u32 = 4_194_304;
 /// Most GPUs of one lease: more than any machine has.
 const MAX_GPUS: u32 = 64;
 
-same_names!(status: wire::AllocationStatus => model::LeaseStatus { Pending, Active, Completed, Cancelled, Failed });
-same_names!(shown_status: model::LeaseStatus => wire::AllocationStatus {
-    Pending, Active, Completed, Cancelled, Failed
+same_names!(shown_state: model::EnforcementState => wire::EnforcementState {
+    Enforced, BestEffort, Monitored, Unenforced
 });
-same_names!(shown_state: model::EnforcementState => wire::EnforcementState { Enforced, BestEffort, Unenforced });
+
+/// The contract's five states: what waits is pending, and what is frozen still holds its part.
+pub(crate) fn shown_status(status: model::LeaseStatus) -> wire::AllocationStatus {
+    use model::LeaseStatus as Lease;
+    match status {
+        Lease::Queued | Lease::Reserved | Lease::Pending => wire::AllocationStatus::Pending,
+        Lease::Active | Lease::Frozen => wire::AllocationStatus::Active,
+        Lease::Completed => wire::AllocationStatus::Completed,
+        Lease::Cancelled => wire::AllocationStatus::Cancelled,
+        Lease::Failed => wire::AllocationStatus::Failed,
+    }
+}
 
 /// A lease to plan.
 pub(crate) fn new(body: &CreateAllocation) -> Result<AllocationRequest, Draft> {
@@ -30,7 +40,10 @@ pub(crate) fn new(body: &CreateAllocation) -> Result<AllocationRequest, Draft> {
         amount: check::positive("amount", body.amount, MAX_AMOUNT)?,
         duration_seconds: check::range("duration", body.duration, 1, MAX_SECONDS)?,
         requirements: Requirements {
-            cpu_percent: more.cpu.map(|cpu| check::positive("requirements.cpu", cpu, 100.0)).transpose()?,
+            cpu: more
+                .cpu
+                .map(|cpu| check::positive("requirements.cpu", cpu, 100.0).map(CpuAmount::Percent))
+                .transpose()?,
             memory: more
                 .memory
                 .as_deref()
@@ -38,7 +51,12 @@ pub(crate) fn new(body: &CreateAllocation) -> Result<AllocationRequest, Draft> {
                 .transpose()?,
             pids: more.pids.map(|n| check::range("requirements.pids", n, 1, MAX_PIDS)).transpose()?,
             gpus: more.gpus.map(|n| check::range("requirements.gpus", n, 1, MAX_GPUS)).transpose()?,
+            ..Requirements::default()
         },
+        terms: model::Terms::default(),
+        start: None,
+        wait_seconds: None,
+        idempotency_key: None,
     })
 }
 

@@ -57,11 +57,10 @@ async fn list_allocations(
     Params(query): Params<AllocationQuery>,
 ) -> Answer<Response> {
     let asset_id = convert::check::optional_text("asset_id", query.asset_id, 0, MAX_ASSET_ID)?;
-    let status = query.status.map(convert::allocations::status);
     let mut leases = state.mesh.leases();
     leases.retain(|lease| {
         asset_id.as_deref().is_none_or(|id| id == lease.asset_id.as_str())
-            && status.is_none_or(|status| status == lease.status)
+            && query.status.is_none_or(|status| status == convert::allocations::shown_status(lease.status))
     });
     let page = page(leases, |lease| lease.id.as_str(), query.limit, query.after.as_deref())?;
     Ok(page.map(convert::allocations::shown).answer(&uri))

@@ -90,7 +90,7 @@ impl Story {
         for entry in &receipt.entries {
             let mark = match entry.state {
                 EnforcementState::Enforced => self.style.good("✓"),
-                EnforcementState::BestEffort => self.style.warning("~"),
+                EnforcementState::BestEffort | EnforcementState::Monitored => self.style.warning("~"),
                 EnforcementState::Unenforced => self.style.error("✗"),
             };
             let actual = human::printable(entry.actual.as_deref().unwrap_or(human::UNKNOWN));

@@ -15,10 +15,10 @@ pub use plan::{Held, Pool, Totals, Wanted, plan};
 
 use crate::Mesh;
 use crate::error::MeshError;
-use crate::requests::AllocationRequest;
+use crate::requests::{AllocationRequest, CpuAmount};
 use hypermesh_model::{
     Asset, AssetStatus, AssetType, Bytes, Cause, EnforcementReceipt, EnforcementState, EventKind, Grant,
-    Lease, LeaseId, LeaseStatus, MilliCpu, Subject, Timestamp,
+    Lease, LeaseId, LeaseStatus, MilliCpu, Subject, Terms, Timestamp,
 };
 use hypermesh_sandbox::Limits;
 use hypermesh_store::Batch;
@@ -111,6 +111,11 @@ impl Mesh {
             for_execution,
             receipt: EnforcementReceipt::default(),
             end_reason: None,
+            generation: 1,
+            terms: Terms::default(),
+            wait_until: None,
+            frozen_until: None,
+            idempotency_key: None,
         })
     }
 
@@ -122,7 +127,11 @@ impl Mesh {
         let percent = |member: &str, percent: f64| {
             MilliCpu::from_percent_of(percent, pool.cpu).map_err(|e| MeshError::unfit(member, e.to_string()))
         };
-        wanted.cpu = more.cpu_percent.map(|p| percent("requirements.cpu", p)).transpose()?;
+        wanted.cpu = match more.cpu {
+            Some(CpuAmount::Percent(p)) => Some(percent("requirements.cpu", p)?),
+            Some(CpuAmount::Milli(milli)) => Some(milli),
+            None => None,
+        };
         wanted.memory = more.memory;
         wanted.gpus = more.gpus.map(|n| (n, pool.gpus.clone()));
         let twice = |member: &str| {
@@ -358,13 +367,8 @@ impl Mesh {
                 }),
             }),
             // Ended while it was read.
-            Err(error) => match self.lease(&lease.id)?.status {
-                LeaseStatus::Active => Err(error),
-                LeaseStatus::Pending
-                | LeaseStatus::Completed
-                | LeaseStatus::Cancelled
-                | LeaseStatus::Failed => Ok(EnforcementView { receipt: lease.receipt, usage: None }),
-            },
+            Err(error) if self.lease(&lease.id)?.status.has_group() => Err(error),
+            Err(_) => Ok(EnforcementView { receipt: lease.receipt, usage: None }),
         }
     }
 }
@@ -412,8 +416,11 @@ fn event_data(lease: &Lease) -> serde_json::Value {
 
 fn status_name(status: LeaseStatus) -> &'static str {
     match status {
+        LeaseStatus::Queued => "queued",
+        LeaseStatus::Reserved => "reserved",
         LeaseStatus::Pending => "pending",
         LeaseStatus::Active => "active",
+        LeaseStatus::Frozen => "frozen",
         LeaseStatus::Completed => "completed",
         LeaseStatus::Cancelled => "cancelled",
         LeaseStatus::Failed => "failed",

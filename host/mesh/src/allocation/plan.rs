@@ -101,7 +101,13 @@ pub fn plan(
         let gpus = wanted.gpus.as_ref().map_or_else(Vec::new, |(count, group)| {
             pool.gpus_free(group, totals).into_iter().take(*count as usize).collect()
         });
-        return Ok(Grant { cpu: wanted.cpu, memory: wanted.memory, pids: wanted.pids, gpus });
+        return Ok(Grant {
+            cpu: wanted.cpu,
+            memory: wanted.memory,
+            pids: wanted.pids,
+            gpus,
+            ..Grant::default()
+        });
     }
     let fits_at = earliest_fit(pool, totals, held, wanted);
     Err(shortages.into_iter().map(|s| Shortage { fits_at, ..s }).collect())

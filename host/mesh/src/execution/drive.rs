@@ -91,7 +91,10 @@ async fn run(
         Begin::Fresh { lease } => {
             let lease = match lease.status {
                 LeaseStatus::Pending => mesh.activate(*lease).await?,
-                LeaseStatus::Active
+                LeaseStatus::Queued
+                | LeaseStatus::Reserved
+                | LeaseStatus::Active
+                | LeaseStatus::Frozen
                 | LeaseStatus::Completed
                 | LeaseStatus::Cancelled
                 | LeaseStatus::Failed => *lease,

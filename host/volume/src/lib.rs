@@ -1,0 +1,1 @@
+//! Folders of bounded size: project quotas, else loop-mounted images.
