@@ -1,2 +1,35 @@
-//! Decides what fits on a machine and who is next: pure, without clock or I/O.
+//! Decides what fits on a machine: pure, without clock or I/O.
+//!
+//! ```text
+//! Machine + Foreign ─▶ Index ─┐
+//! entries ─▶ Timeline ────────┼─▶ place ─▶ Grant, or every Shortage with the earliest time (earliest)
+//! Wanted ─▶ Demand ───────────┘
+//! ```
+//! Time is passed in, nothing is random and nothing is locked, so that the rules ("never more than there is", "a CPU is
+//! pinned once") can be tested on generated histories, and the same input gives the same answer.
+//! Whoever owns a [`Book`] plans and enters in one critical section, tells the kernel, and removes an entry when its
+//! cgroup is gone.
+//!
+//! Nothing here fails: what doesn't fit is a list of [`Shortage`]s, what isn't known is `None`.
 #![forbid(unsafe_code)]
+
+mod book;
+mod cores;
+mod earliest;
+mod extend;
+mod gpus;
+mod index;
+mod machine;
+mod place;
+mod quota;
+mod shortage;
+mod timeline;
+mod usage;
+mod victims;
+mod wanted;
+
+pub use book::{Book, Entry, Totals};
+pub use machine::{Core, Foreign, Gpu, Machine, NumaNode};
+pub use quota::{Held, Quota, Quotas, quota_shortages};
+pub use shortage::{Shortage, dimension};
+pub use wanted::{Span, Wanted, WantedGpus};
