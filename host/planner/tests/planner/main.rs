@@ -8,6 +8,7 @@
 mod histories;
 mod oracle;
 mod placement;
+mod queueing;
 mod refusals;
 mod victims;
 mod world;
