@@ -39,13 +39,16 @@ impl Choice {
     /// # Errors
     /// The shortage if not.
     pub(crate) fn new(index: &Index, usage: &Usage, demand: &PinnedDemand) -> Result<Self, Shortage> {
-        let free: Vec<usize> = (0..index.cores.len()).filter(|&core| usage.cores[core] == 0).collect();
-        let others = index.cores.len().saturating_sub(usage.pinned);
-        match cover(index, &free, demand.cpus) {
-            // At every instant a core is left that nobody pins.
-            Some(cover) if cover.values().sum::<usize>() < others => Ok(Self { free, cover }),
-            Some(_) | None => Err(shortage(index, &free, others, demand)),
-        }
+        Self::find(index, usage, demand).ok_or_else(|| shortage(index, usage, demand))
+    }
+
+    /// The same without saying why not.
+    pub(crate) fn find(index: &Index, usage: &Usage, demand: &PinnedDemand) -> Option<Self> {
+        let free = free(index, usage);
+        let cover = cover(index, &free, demand.cpus)?;
+        // At every instant a core is left that nobody pins.
+        let left = cover.values().sum::<usize>() < others(index, usage);
+        left.then_some(Self { free, cover })
     }
 
     /// The CPU time that the lease is charged with at least, in thousandths.
@@ -90,7 +93,7 @@ impl Choice {
         gpus_on: impl Fn(usize) -> usize,
     ) -> Option<Vec<usize>> {
         let cpus = demand.pinned.as_ref()?.cpus;
-        let others = index.cores.len().saturating_sub(usage.pinned);
+        let others = others(index, usage);
         let nodes = (0..index.nodes.len()).filter_map(|node| {
             let free = self.on_node(index, node);
             let cover = cover(index, &free, cpus)?;
@@ -170,11 +173,22 @@ fn cover(index: &Index, cores: &[usize], cpus: usize) -> Option<Cover> {
     reached.into_iter().skip(cpus).flatten().next()
 }
 
-fn shortage(index: &Index, free: &[usize], others: usize, demand: &PinnedDemand) -> Shortage {
+/// The cores that nobody pins at any time.
+fn free(index: &Index, usage: &Usage) -> Vec<usize> {
+    (0..index.cores.len()).filter(|&core| usage.cores[core] == 0).collect()
+}
+
+/// How many cores nobody pins at the worst time.
+fn others(index: &Index, usage: &Usage) -> usize {
+    index.cores.len().saturating_sub(usage.pinned)
+}
+
+fn shortage(index: &Index, usage: &Usage, demand: &PinnedDemand) -> Shortage {
+    let free = free(index, usage);
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    let all = index.cpus(free);
+    let all = index.cpus(&free);
     // Of what is free, the smallest core must stay if no other is left.
-    let stays = if free.len() >= others {
+    let stays = if free.len() >= others(index, usage) {
         free.iter().map(|&core| index.cores[core].cpus.len()).min().unwrap_or(0)
     } else {
         0

@@ -5,13 +5,17 @@
 //! its time before the next entry begins (between begins, what is in use only falls). The first such time is the
 //! earliest, so the answer costs one pass, however many reservations there are.
 //!
-//! With cores of different sizes a set of cores isn't made from single ones that would do; there the pass gives a lower
+//! Where nothing is reserved, what is in use only falls, and what fits once fits for good. Then the sums are one tight loop
+//! and the rest, for which few entries matter, a binary search: refusals are most frequent when many compete.
+//!
+//! With cores of different sizes a set of cores isn't made from single ones that would do; there both ways give a lower
 //! bound, and every later end is tried.
 
+use crate::cores::Choice;
 use crate::gpus;
 use crate::index::{Demand, Index};
 use crate::place::place;
-use crate::timeline::{Sweep, Timeline, Window, Without};
+use crate::timeline::{End, Sweep, Timeline, Window, Without};
 use crate::usage::Usage;
 
 /// How long it must fit.
@@ -46,6 +50,82 @@ pub(crate) fn earliest(
         return None;
     }
     let from = from.max(now);
+    let bound = if timeline.only_falls_after(from) {
+        once_enough_ended(index, timeline, demand, (from, now), without)
+    } else {
+        sweep(index, timeline, demand, (from, now), needs, without)
+    }?;
+    needs.end(bound)?;
+    if index.uniform || demand.pinned.is_none() {
+        return Some(bound);
+    }
+    try_ends(index, timeline, demand, (bound, now), needs, without)
+}
+
+/// The earliest time if nothing begins from `from` on.
+fn once_enough_ended(
+    index: &Index,
+    timeline: &Timeline,
+    demand: &Demand,
+    (from, now): (i64, i64),
+    without: &Without,
+) -> Option<i64> {
+    let usage = timeline.at(from, now, without);
+    let ends = timeline.ends_after(from, now).iter();
+    let ends = ends.filter(|end| without.is_empty() || !without.contains(&end.slot));
+    let time = |end: &End| Timeline::effective(end.at, now);
+    let mut instant = from;
+    if !demand.amounts.fits(usage.amounts, index.capacity) {
+        let mut held = usage.amounts;
+        let end = ends.clone().find(|end| {
+            held.sub(end.amounts);
+            demand.amounts.fits(held, index.capacity)
+        });
+        instant = time(end?);
+    }
+    if !demand.is_discrete() {
+        return Some(instant);
+    }
+    let ends: Vec<&End> = ends.filter(|end| end.discrete).collect();
+    let fits_after = |count: usize| {
+        let mut usage = usage.clone().into_owned();
+        let ended = ends[..count].iter().filter_map(|end| timeline.item(end.slot));
+        ended.for_each(|item| usage.sub(&item.footprint));
+        single_things_fit(index, &usage, demand)
+    };
+    let needed = fewest(ends.len(), fits_after);
+    if needed == ends.len() && !fits_after(needed) {
+        return None;
+    }
+    Some(needed.checked_sub(1).map_or(instant, |last| instant.max(time(ends[last]))))
+}
+
+/// Whether there are the cores and the GPUs, whatever else is short.
+fn single_things_fit(index: &Index, usage: &Usage, demand: &Demand) -> bool {
+    let cores = demand.pinned.as_ref().is_none_or(|pinned| Choice::find(index, usage, pinned).is_some());
+    cores && demand.gpus.as_ref().is_none_or(|gpus| gpus::are_enough(index, usage, gpus))
+}
+
+/// The smallest count for which something holds; if it holds for a count, it holds for all larger ones, and it is taken to
+/// hold for `most`.
+pub(crate) fn fewest(most: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low.midpoint(high);
+        if holds(middle) { high = middle } else { low = middle + 1 }
+    }
+    high
+}
+
+/// The earliest time in general.
+fn sweep(
+    index: &Index,
+    timeline: &Timeline,
+    demand: &Demand,
+    (from, now): (i64, i64),
+    needs: Needs,
+    without: &Without,
+) -> Option<i64> {
     let usage = timeline.at(from, now, without).into_owned();
     let mut sweep = Sweep::new(timeline, from, now, without, usage);
     let mut since = Since::new(index, demand);
@@ -55,12 +135,7 @@ pub(crate) fn earliest(
         if let Some(start) = since.all() {
             let end = needs.end(start)?;
             if sweep.next_start().is_none_or(|next| next >= end) {
-                let exact = index.uniform || demand.pinned.is_none();
-                return if exact {
-                    Some(start)
-                } else {
-                    try_ends(index, timeline, demand, (start, now), needs, without)
-                };
+                return Some(start);
             }
         }
         instant = sweep.step()?;
@@ -114,7 +189,7 @@ impl<'a> Since<'a> {
 
     fn observe(&mut self, instant: i64, usage: &Usage, discrete_changed: bool) {
         hold(&mut self.amounts, self.demand.amounts.fits(usage.amounts, self.index.capacity), instant);
-        if !discrete_changed || (self.demand.pinned.is_none() && self.demand.gpus.is_none()) {
+        if !discrete_changed || !self.demand.is_discrete() {
             return;
         }
         if let Some(pinned) = &self.demand.pinned {
@@ -150,7 +225,7 @@ impl<'a> Since<'a> {
     /// Since when everything fits.
     fn all(&self) -> Option<i64> {
         let amounts = self.amounts?;
-        if self.demand.pinned.is_none() && self.demand.gpus.is_none() {
+        if !self.demand.is_discrete() {
             return Some(amounts);
         }
         Some(amounts.max(self.discrete?))

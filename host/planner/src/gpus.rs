@@ -57,6 +57,12 @@ pub(crate) fn eligible(index: &Index, usage: &Usage, demand: &GpuDemand) -> Resu
     if eligible.len() >= demand.count { Ok(eligible) } else { Err(shortage(index, usage, demand)) }
 }
 
+/// Whether enough candidates can be given.
+pub(crate) fn are_enough(index: &Index, usage: &Usage, demand: &GpuDemand) -> bool {
+    let fine = demand.of.iter().filter(|&&gpu| hindrance(index, usage, demand, gpu).is_none());
+    fine.count() >= demand.count
+}
+
 /// Counts, as far as people can read them.
 fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))

@@ -129,6 +129,8 @@ impl Index {
             if let Some(&parent) = parent.and_then(|uuid| self.gpu_of_uuid.get(uuid)) {
                 self.gpus[child].relatives.push(parent);
                 self.gpus[parent].relatives.push(child);
+                // Whatever it says of itself: or one request could be given a GPU and a part of it.
+                self.gpus[parent].divided = true;
             }
         }
     }
@@ -249,6 +251,11 @@ impl Demand {
             });
         }
         demand
+    }
+
+    /// Whether it asks for single things, and not only for a part of sums.
+    pub(crate) fn is_discrete(&self) -> bool {
+        self.pinned.is_some() || self.gpus.is_some()
     }
 
     /// The same by somebody who holds `mine` already.

@@ -54,7 +54,7 @@ pub struct Gpu {
     pub node: Option<u32>,
     /// The GPU that it is an instance of; `None` for a whole GPU.
     pub parent: Option<GpuUuid>,
-    /// Whether it has MIG instances. Then these can be leased, and it can't.
+    /// Whether it has MIG instances. Then these can be leased, and it can't. One that instances name is divided anyway.
     pub divided: bool,
 }
 

@@ -42,7 +42,7 @@ impl Placement {
 /// # Errors
 /// Every dimension that was short.
 pub(crate) fn place(index: &Index, peak: &Usage, demand: &Demand) -> Result<Placement, Vec<Shortage>> {
-    if demand.pinned.is_none() && demand.gpus.is_none() {
+    if !demand.is_discrete() {
         let fits = demand.amounts.fits(peak.amounts, index.capacity);
         return if fits { Ok(Placement::default()) } else { Err(sums_short(index, peak, demand, None)) };
     }

@@ -117,6 +117,12 @@ impl Timeline {
         &self.ends
     }
 
+    /// The ends that take effect after an instant.
+    pub(crate) fn ends_after(&self, instant: i64, now: i64) -> &[End] {
+        let gone = if instant > now { self.ends.partition_point(|end| end.at <= instant) } else { 0 };
+        &self.ends[gone..]
+    }
+
     /// When an end takes effect.
     pub(crate) fn effective(end: i64, now: i64) -> i64 {
         end.max(now.saturating_add(1))
@@ -134,20 +140,27 @@ impl Timeline {
             return Cow::Borrowed(&self.all);
         }
         let mut usage = self.all.clone();
-        let mut leave = |slot: &Slot| {
-            if let Some(item) = self.item(*slot) {
-                usage.sub(&item.footprint);
-            }
-        };
-        without.iter().for_each(&mut leave);
+        let excluded = |slot: &Slot| !without.is_empty() && without.contains(slot);
         let later = self.starts.iter().rev().take_while(|(at, _)| *at > instant).map(|(_, slot)| slot);
-        later.filter(|slot| !without.contains(slot)).for_each(&mut leave);
+        let gone = without.iter().chain(later.filter(|slot| !excluded(slot)));
+        for item in gone.filter_map(|slot| self.item(*slot)) {
+            usage.sub(&item.footprint);
+        }
         if instant > now {
             // What ended began before, so nothing is taken away twice.
-            let ended = self.ends.iter().take_while(|end| end.at <= instant).map(|end| &end.slot);
-            ended.filter(|slot| !without.contains(slot)).for_each(&mut leave);
+            let ended = self.ends.iter().take_while(|end| end.at <= instant);
+            ended.filter(|end| !excluded(&end.slot)).for_each(|end| self.end(&mut usage, end));
         }
         Cow::Owned(usage)
+    }
+
+    /// Takes away what an entry held.
+    fn end(&self, usage: &mut Usage, end: &End) {
+        if !end.discrete {
+            usage.amounts.sub(end.amounts);
+        } else if let Some(item) = self.item(end.slot) {
+            usage.sub(&item.footprint);
+        }
     }
 
     /// The most that is in use at any instant of a window.
@@ -227,17 +240,14 @@ impl<'a> Sweep<'a> {
     }
 
     fn end_until(&mut self, instant: i64) {
-        while self.next_end().is_some_and(|at| at <= instant) {
-            let end = self.timeline.ends[self.next_end];
-            self.next_end += 1;
-            if !self.without.is_empty() && self.without.contains(&end.slot) {
-                continue;
+        while let Some(end) = self.timeline.ends.get(self.next_end) {
+            if Timeline::effective(end.at, self.now) > instant {
+                break;
             }
-            if !end.discrete {
-                self.usage.amounts.sub(end.amounts);
-            } else if let Some(item) = self.timeline.item(end.slot) {
-                self.usage.sub(&item.footprint);
-                self.discrete_changed = true;
+            self.next_end += 1;
+            if self.without.is_empty() || !self.without.contains(&end.slot) {
+                self.timeline.end(&mut self.usage, end);
+                self.discrete_changed |= end.discrete;
             }
         }
     }

@@ -6,6 +6,7 @@
 //! hold is counted as free already.
 
 use crate::book::{Book, Record};
+use crate::earliest::fewest;
 use crate::index::{Demand, Footprint, Index};
 use crate::place::place;
 use crate::shortage::dimension;
@@ -80,16 +81,6 @@ impl Book {
         }
         Some(victims.into_iter().map(|victim| (victim.id, victim.slot)).collect())
     }
-}
-
-/// The smallest count for which something holds that holds for `most` and, once it holds, for all larger counts.
-fn fewest(most: usize, holds: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, most);
-    while low < high {
-        let middle = low.midpoint(high);
-        if holds(middle) { high = middle } else { low = middle + 1 }
-    }
-    high
 }
 
 /// Whether ending an entry gives any of what is short.

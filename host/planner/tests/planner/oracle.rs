@@ -71,6 +71,10 @@ impl<'a> Oracle<'a> {
         gpu.map(|gpu| format!("{} at {instant}", gpu.uuid))
     }
 
+    fn divided(&self, gpu: &Gpu) -> bool {
+        gpu.divided || self.machine.gpus.iter().any(|other| other.parent.as_ref() == Some(&gpu.uuid))
+    }
+
     fn gpu_overcommitted(&self, gpu: &Gpu, grants: &[&Grant]) -> bool {
         let on = |uuid| grants.iter().filter(move |grant| grant.gpus.contains(uuid));
         let holders = on(&gpu.uuid).count();
@@ -79,7 +83,7 @@ impl<'a> Oracle<'a> {
         let whole_and_part = gpu.parent.as_ref().is_some_and(|parent| on(parent).count() > 0);
         (exclusive > 0 && holders > 1)
             || memory > gpu.memory.map_or(0, |memory| memory.0)
-            || (holders > 0 && (gpu.divided || whole_and_part))
+            || (holders > 0 && (self.divided(gpu) || whole_and_part))
     }
 
     /// The first fault from now on.
@@ -149,7 +153,7 @@ impl<'a> Oracle<'a> {
                 };
                 here && relatives.map(|uuid| on(uuid).count()).sum::<usize>() == 0
             };
-            !gpu.divided && (!busy || wanted.shared_memory.is_some()) && instants.iter().all(free)
+            !self.divided(gpu) && (!busy || wanted.shared_memory.is_some()) && instants.iter().all(free)
         };
         let candidates = self.machine.gpus.iter().filter(|gpu| wanted.of.contains(&gpu.uuid));
         candidates.filter(fine).count() >= wanted.count as usize

@@ -3,7 +3,7 @@
 use crate::world::{BEGIN, gpu, id, subject, time, uuid};
 use hypermesh_model::{Bytes, CpuMode, Grant, LeaseId, MilliCpu, Terms};
 use hypermesh_planner::{
-    Book, Core, Entry, Foreign, Machine, NumaNode, Shortage, Span, Wanted, WantedGpus, dimension,
+    Book, Core, Entry, Foreign, Gpu, Machine, NumaNode, Shortage, Span, Wanted, WantedGpus, dimension,
 };
 
 fn machine() -> Machine {
@@ -242,6 +242,23 @@ fn a_gpu_that_fell_off_the_bus_takes_nobody_elses_place() {
     assert!(book.fit(&gpus(2, &ALL, None), span(), time(BEGIN)).is_ok());
     book.set_machine(machine());
     assert_eq!(book.totals(time(BEGIN)).gpus, [uuid("GPU-0")]);
+}
+
+#[test]
+fn a_gpu_that_was_divided_while_it_is_held_gives_no_instance_until_it_is_released() {
+    let mut book = Book::new(machine());
+    lease(&mut book, 0, &gpus(1, &["GPU-0"], None));
+    let mut divided = machine();
+    let instance = |name| Gpu { parent: Some(uuid("GPU-0")), ..gpu(name, Some(40), 0) };
+    divided.gpus.extend([instance("MIG-0"), instance("MIG-1")]);
+    book.set_machine(divided);
+    for shared in [None, Some(10)] {
+        assert_eq!(dimensions(&refused(&book, &gpus(1, &["MIG-0"], shared))), [dimension::GPU]);
+    }
+    assert_eq!(refused(&book, &gpus(1, &["MIG-0"], None))[0].fits_at, Some(span().until));
+    book.remove(&id(0));
+    assert_eq!(lease(&mut book, 1, &gpus(1, &["MIG-0"], None)).gpus, [uuid("MIG-0")]);
+    assert_eq!(dimensions(&refused(&book, &gpus(1, &["GPU-0"], None))), [dimension::GPU]);
 }
 
 #[test]

@@ -41,13 +41,13 @@ pub(crate) fn gpu(name: &str, memory: Option<u64>, node: u32) -> Gpu {
     }
 }
 
-/// A GPU, one of unknown memory, a divided one with two instances.
-fn gpus() -> Vec<Gpu> {
+/// A GPU, one of unknown memory, one with two instances, which may not say that it is divided.
+fn gpus(divided: bool) -> Vec<Gpu> {
     let instance = |name| Gpu { parent: Some(uuid("GPU-divided")), ..gpu(name, Some(50), 1) };
     vec![
         gpu("GPU-whole", Some(100), 0),
         gpu("GPU-unknown", None, 0),
-        Gpu { divided: true, ..gpu("GPU-divided", Some(100), 1) },
+        Gpu { divided, ..gpu("GPU-divided", Some(100), 1) },
         instance("MIG-1"),
         instance("MIG-2"),
     ]
@@ -69,8 +69,9 @@ pub(crate) fn machine() -> impl Strategy<Value = (Machine, Foreign)> {
         (1usize..=2, 0usize..=5).prop_map(|(size, cores)| vec![size; cores]),
         proptest::collection::vec(1usize..=3, 2..=5),
     ];
-    (sizes, 0u32..=2000, 0u64..40, proptest::sample::subsequence(gpus(), 0..=1)).prop_map(
-        |(sizes, missing, foreign, busy)| {
+    let busy = proptest::sample::subsequence(gpus(true), 0..=1);
+    (sizes, 0u32..=2000, 0u64..40, busy, proptest::bool::weighted(0.7)).prop_map(
+        |(sizes, missing, foreign, busy, divided)| {
             let cpus = u32::try_from(sizes.iter().sum::<usize>().max(3)).unwrap();
             let nodes = vec![
                 NumaNode { id: 0, memory: Some(Bytes(60)) },
@@ -82,7 +83,7 @@ pub(crate) fn machine() -> impl Strategy<Value = (Machine, Foreign)> {
                 nodes,
                 memory: Bytes(120),
                 storage: Bytes(100),
-                gpus: gpus(),
+                gpus: gpus(divided),
             };
             let gpus = busy.into_iter().map(|gpu| gpu.uuid).collect();
             (machine, Foreign { memory: Bytes(foreign), storage: Bytes(foreign / 2), gpus })
@@ -91,7 +92,7 @@ pub(crate) fn machine() -> impl Strategy<Value = (Machine, Foreign)> {
 }
 
 fn wanted_gpus() -> impl Strategy<Value = WantedGpus> {
-    let all: Vec<GpuUuid> = gpus().into_iter().map(|gpu| gpu.uuid).collect();
+    let all: Vec<GpuUuid> = gpus(true).into_iter().map(|gpu| gpu.uuid).collect();
     let of = proptest::sample::subsequence(all, 1..=5);
     (0u32..=3, of, proptest::option::of(10u64..60)).prop_map(|(count, of, shared)| WantedGpus {
         count,
