@@ -262,6 +262,20 @@ fn a_gpu_that_was_divided_while_it_is_held_gives_no_instance_until_it_is_release
 }
 
 #[test]
+fn an_instance_is_not_renewed_into_a_reservation_of_its_gpu() {
+    let mut book = Book::new(machine());
+    let later = Span::starting(time(BEGIN + 60_000), 60);
+    let grant = book.fit(&gpus(1, &["GPU-0"], None), later, time(BEGIN)).unwrap();
+    let (from, until, terms) = (later.from, later.until, Terms::default());
+    book.insert(Entry { id: id(7), requester: subject(1), grant, from, until, terms });
+    let mut divided = machine();
+    divided.gpus.push(Gpu { parent: Some(uuid("GPU-0")), ..gpu("MIG-0", Some(40), 0) });
+    book.set_machine(divided);
+    lease(&mut book, 0, &gpus(1, &["MIG-0"], Some(10)));
+    assert_eq!(dimensions(&book.may_extend(&id(0), until, time(BEGIN)).unwrap_err()), [dimension::GPU]);
+}
+
+#[test]
 fn restoring_twice_counts_once() {
     let mut book = Book::new(machine());
     let grant = Grant { cpu: Some(MilliCpu(5)), ..Grant::default() };
