@@ -6,7 +6,7 @@
 //!
 //! Nothing here fails as a whole and nothing is made up: what can't be known is `None`, and the reason is logged at
 //! debug level or, for GPUs, said in the answer. Setting limits is left to the sandbox, assets to the mesh.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod capacity;
 mod cgroup;
@@ -27,7 +27,7 @@ pub use capacity::{CapacityLimit, LimitSource, MachineCapacity};
 pub use cpu::{CpuInfo, FrequencySource};
 pub use disk::{DiskCounters, DiskInfo};
 pub use filesystem::{Filesystem, MeasureError, filesystem};
-pub use gpu::{GpuGroup, GpuInfo, GpuInventory, GpuSample};
+pub use gpu::{GpuGroup, GpuInfo, GpuInventory, GpuSample, MigInstance};
 pub use memory::{MemoryInfo, MemorySample};
 pub use network::{InterfaceCounters, InterfaceInfo};
 pub use sample::{Pressure, Sample};
@@ -87,6 +87,7 @@ impl Hardware {
     /// What the machine has, read anew. Blocks for some milliseconds; with a GPU driver for seconds the first time,
     /// and never longer for it than [`gpu::ANSWER_LIMIT`].
     pub fn inventory(&self) -> Inventory {
+        let gpus = self.gpus();
         let storage = self.data_folder.as_ref().map(|folder| filesystem(folder));
         Inventory {
             cpu: CpuInfo::read(&self.root),
@@ -98,12 +99,21 @@ impl Hardware {
             }),
             disks: disk::disks(&self.root),
             interfaces: network::interfaces(&self.root),
-            gpus: self.gpus.inventory(),
+            gpus,
             capacity: MachineCapacity::read(&self.root),
         }
     }
 
-    /// What the machine is doing now. Below a millisecond where no inventory found a GPU.
+    /// The GPUs alone, read anew: for those who look whether one was lost, came back or was divided. Blocks as
+    /// [`Self::inventory`] does.
+    pub fn gpus(&self) -> GpuInventory {
+        let mut found = self.gpus.inventory();
+        gpu::place(&self.root, &mut found.gpus);
+        found
+    }
+
+    /// What the machine is doing now. Below a millisecond where no inventory found a GPU; else up to
+    /// [`gpu::SAMPLE_LIMIT`], for most GPUs about 50 ms, in which the driver measures and nothing is computed.
     pub fn sample(&self) -> Sample {
         Sample::read(&self.root, self.gpus.sample())
     }
