@@ -21,6 +21,7 @@ pub mod network;
 mod root;
 pub mod sample;
 pub mod stat;
+pub mod topology;
 pub mod usage;
 
 pub use capacity::{CapacityLimit, LimitSource, MachineCapacity};
@@ -32,6 +33,7 @@ pub use memory::{MemoryInfo, MemorySample};
 pub use network::{InterfaceCounters, InterfaceInfo};
 pub use sample::{Pressure, Sample};
 pub use stat::{CoreTimes, CpuTimes};
+pub use topology::{CoreInfo, CpuTopology, NodeInfo};
 pub use usage::{CoreUsage, MIN_INTERVAL, Usage};
 
 use gpu::GpuReader;
@@ -44,6 +46,8 @@ use std::path::PathBuf;
 pub struct Inventory {
     /// The processors.
     pub cpu: CpuInfo,
+    /// The cores and NUMA nodes that this process may use, for pinning.
+    pub topology: CpuTopology,
     /// The memory.
     pub memory: MemoryInfo,
     /// The filesystem of the data folder. `None` when no folder was given or it can't be measured.
@@ -91,6 +95,7 @@ impl Hardware {
         let storage = self.data_folder.as_ref().map(|folder| filesystem(folder));
         Inventory {
             cpu: CpuInfo::read(&self.root),
+            topology: CpuTopology::read(&self.root),
             memory: MemoryInfo::read(&self.root),
             storage: storage.and_then(|found| {
                 found
