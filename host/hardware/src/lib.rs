@@ -8,6 +8,8 @@
 //! debug level or, for GPUs, said in the answer. Setting limits is left to the sandbox, assets to the mesh.
 #![deny(unsafe_code)]
 
+mod addresses;
+mod block;
 pub mod capacity;
 mod cgroup;
 pub mod cpu;
@@ -24,6 +26,8 @@ pub mod stat;
 pub mod topology;
 pub mod usage;
 
+pub use addresses::InterfaceAddress;
+pub use block::BlockDevice;
 pub use capacity::{CapacityLimit, LimitSource, MachineCapacity};
 pub use cpu::{CpuInfo, FrequencySource};
 pub use disk::{DiskCounters, DiskInfo};
