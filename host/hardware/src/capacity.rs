@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// v1 files say "no limit" with the highest multiple of the page size in an `i64`. Anything from here on is that.
 const V1_UNLIMITED: u64 = 1 << 62;
 
+/// Where the kernel tells the affinity of this process.
+const STATUS: &str = "/proc/self/status";
+
 /// What sets a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum LimitSource {
@@ -81,14 +84,8 @@ fn cpu_limits(root: &SystemRoot, cgroups: &OwnCgroups) -> Vec<CapacityLimit<Mill
     let whole = |cpus: u32| MilliCpu(cpus.saturating_mul(1000));
     let mut limits =
         vec![CapacityLimit { source: LimitSource::Online, value: whole(online.count()), file: None }];
-    // Not sched_getaffinity(2): it speaks of the calling thread, which may be pinned on its own, and not of the process.
-    let allowed = || {
-        root.text("/proc/self/status")?
-            .lines()
-            .find_map(|l| l.strip_prefix("Cpus_allowed_list:")?.parse().ok())
-    };
-    if let Some(allowed) = allowed() {
-        let file = Some(shown(root, Path::new("/proc/self/status")));
+    if let Some(allowed) = affinity(root) {
+        let file = Some(shown(root, Path::new(STATUS)));
         limits.push(CapacityLimit {
             source: LimitSource::Affinity,
             value: whole(online.count_in(&allowed)),
@@ -106,14 +103,33 @@ fn cpu_limits(root: &SystemRoot, cgroups: &OwnCgroups) -> Vec<CapacityLimit<Mill
         let quota = v2_quota(root, &file);
         add(LimitSource::CgroupQuota, file, quota);
     }
-    let v1_sets =
-        cgroups.chain(Hierarchy::V1("cpuset")).into_iter().map(|group| group.join("cpuset.effective_cpus"));
-    let v2_sets = cgroups.chain(Hierarchy::V2).into_iter().map(|group| group.join("cpuset.cpus.effective"));
-    for file in v1_sets.chain(v2_sets) {
-        let cpus = root.value::<CpuList>(&file).filter(|cpus| cpus.count() > 0);
-        add(LimitSource::Cpuset, file, cpus.map(|cpus| whole(online.count_in(&cpus))));
+    for (file, cpus) in cpusets(root, cgroups) {
+        add(LimitSource::Cpuset, file, Some(whole(online.count_in(&cpus))));
     }
     limits
+}
+
+/// The processors that are online and that this process may use: its affinity, and the cpuset of each of its cgroups.
+pub(crate) fn allowed_cpus(root: &SystemRoot, cgroups: &OwnCgroups) -> Option<CpuList> {
+    let online = cpu::online(root)?;
+    let sets = cpusets(root, cgroups).into_iter().map(|(_, cpus)| cpus);
+    Some(affinity(root).into_iter().chain(sets).fold(online, |left, set| left.intersection(&set)))
+}
+
+/// Not sched_getaffinity(2): it speaks of the calling thread, which may be pinned on its own, and not of the process.
+fn affinity(root: &SystemRoot) -> Option<CpuList> {
+    root.text(STATUS)?.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")?.parse().ok())
+}
+
+/// The cpusets of the own cgroups and their ancestors, with the files that say so.
+fn cpusets(root: &SystemRoot, cgroups: &OwnCgroups) -> Vec<(PathBuf, CpuList)> {
+    let v1 = cgroups.chain(Hierarchy::V1("cpuset")).into_iter().map(|g| g.join("cpuset.effective_cpus"));
+    let v2 = cgroups.chain(Hierarchy::V2).into_iter().map(|group| group.join("cpuset.cpus.effective"));
+    let read = |file: PathBuf| {
+        let cpus = root.value::<CpuList>(&file).filter(|cpus| cpus.count() > 0)?;
+        Some((file, cpus))
+    };
+    v1.chain(v2).filter_map(read).collect()
 }
 
 /// kernel `Documentation/scheduler/sched-bwc.rst`; a quota of -1 is none.

@@ -17,7 +17,7 @@ const MAX_CPUS: u32 = 8192;
 pub(crate) struct InvalidCpuList(String);
 
 /// A set of CPU or node numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CpuList(BTreeSet<u32>);
 
 impl CpuList {
@@ -30,6 +30,16 @@ impl CpuList {
     /// How many are in both.
     pub(crate) fn count_in(&self, other: &Self) -> u32 {
         u32::try_from(self.0.intersection(&other.0).count()).unwrap_or(MAX_CPUS)
+    }
+
+    /// What is in both.
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).copied().collect())
+    }
+
+    /// Whether a number is in it.
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        self.0.contains(&number)
     }
 
     /// The numbers, ascending.
@@ -116,8 +126,11 @@ mod tests {
             a in proptest::collection::btree_set(0u32..64, 0..40),
             b in proptest::collection::btree_set(0u32..64, 0..40),
         ) {
-            let both = a.iter().filter(|n| b.contains(n)).count();
-            prop_assert_eq!(CpuList(a).count_in(&CpuList(b)) as usize, both);
+            let both: Vec<u32> = a.iter().filter(|n| b.contains(n)).copied().collect();
+            let (a, b) = (CpuList(a), CpuList(b));
+            prop_assert_eq!(a.count_in(&b) as usize, both.len());
+            prop_assert!(both.iter().all(|n| a.contains(*n) && b.contains(*n)));
+            prop_assert_eq!(a.intersection(&b).iter().collect::<Vec<_>>(), both);
         }
 
         #[test]

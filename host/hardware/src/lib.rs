@@ -6,8 +6,10 @@
 //!
 //! Nothing here fails as a whole and nothing is made up: what can't be known is `None`, and the reason is logged at
 //! debug level or, for GPUs, said in the answer. Setting limits is left to the sandbox, assets to the mesh.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod addresses;
+mod block;
 pub mod capacity;
 mod cgroup;
 pub mod cpu;
@@ -21,17 +23,21 @@ pub mod network;
 mod root;
 pub mod sample;
 pub mod stat;
+pub mod topology;
 pub mod usage;
 
+pub use addresses::InterfaceAddress;
+pub use block::BlockDevice;
 pub use capacity::{CapacityLimit, LimitSource, MachineCapacity};
 pub use cpu::{CpuInfo, FrequencySource};
 pub use disk::{DiskCounters, DiskInfo};
 pub use filesystem::{Filesystem, MeasureError, filesystem};
-pub use gpu::{GpuGroup, GpuInfo, GpuInventory, GpuSample};
+pub use gpu::{GpuGroup, GpuInfo, GpuInventory, GpuSample, MigInstance};
 pub use memory::{MemoryInfo, MemorySample};
 pub use network::{InterfaceCounters, InterfaceInfo};
 pub use sample::{Pressure, Sample};
 pub use stat::{CoreTimes, CpuTimes};
+pub use topology::{CoreInfo, CpuTopology, NodeInfo};
 pub use usage::{CoreUsage, MIN_INTERVAL, Usage};
 
 use gpu::GpuReader;
@@ -44,6 +50,8 @@ use std::path::PathBuf;
 pub struct Inventory {
     /// The processors.
     pub cpu: CpuInfo,
+    /// The cores and NUMA nodes that this process may use, for pinning.
+    pub topology: CpuTopology,
     /// The memory.
     pub memory: MemoryInfo,
     /// The filesystem of the data folder. `None` when no folder was given or it can't be measured.
@@ -87,9 +95,11 @@ impl Hardware {
     /// What the machine has, read anew. Blocks for some milliseconds; with a GPU driver for seconds the first time,
     /// and never longer for it than [`gpu::ANSWER_LIMIT`].
     pub fn inventory(&self) -> Inventory {
+        let gpus = self.gpus();
         let storage = self.data_folder.as_ref().map(|folder| filesystem(folder));
         Inventory {
             cpu: CpuInfo::read(&self.root),
+            topology: CpuTopology::read(&self.root),
             memory: MemoryInfo::read(&self.root),
             storage: storage.and_then(|found| {
                 found
@@ -98,12 +108,21 @@ impl Hardware {
             }),
             disks: disk::disks(&self.root),
             interfaces: network::interfaces(&self.root),
-            gpus: self.gpus.inventory(),
+            gpus,
             capacity: MachineCapacity::read(&self.root),
         }
     }
 
-    /// What the machine is doing now. Below a millisecond where no inventory found a GPU.
+    /// The GPUs alone, read anew: for those who look whether one was lost, came back or was divided. Blocks as
+    /// [`Self::inventory`] does.
+    pub fn gpus(&self) -> GpuInventory {
+        let mut found = self.gpus.inventory();
+        gpu::place(&self.root, &mut found.gpus);
+        found
+    }
+
+    /// What the machine is doing now. Below a millisecond where no inventory found a GPU; else up to
+    /// [`gpu::SAMPLE_LIMIT`], for most GPUs about 50 ms, in which the driver measures and nothing is computed.
     pub fn sample(&self) -> Sample {
         Sample::read(&self.root, self.gpus.sample())
     }

@@ -66,7 +66,7 @@ impl MemorySample {
 }
 
 /// `  24684092 kB`: the kernel writes kB and means KiB.
-fn kibibytes(text: &str) -> Option<Bytes> {
+pub(crate) fn kibibytes(text: &str) -> Option<Bytes> {
     let number: u64 = text.trim().strip_suffix("kB")?.trim().parse().ok()?;
     number.checked_mul(1024).map(Bytes)
 }

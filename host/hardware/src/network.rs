@@ -3,8 +3,9 @@
 //!
 //! Only interfaces with a device behind them count; bridges, veth pairs and the like carry the same bytes again, and
 //! `lo` leaves the machine never. In a container there may be no such interface: then those that hold a default route
-//! count, for they are its way out. Addresses are left out.
+//! count, for they are its way out. Addresses come from the running kernel, and so only where the system root is `/`.
 
+use crate::addresses::{InterfaceAddress, addresses};
 use crate::root::SystemRoot;
 use procfs::net::{InterfaceDeviceStatus, RouteEntries};
 use serde::Serialize;
@@ -25,6 +26,12 @@ pub struct InterfaceInfo {
     pub speed: Option<u32>,
     /// RFC 2863 state: `up`, `down`, `unknown`, ….
     pub operstate: Option<String>,
+    /// The kernel driver, e.g. `ixgbe`. `None` where nothing is behind the interface.
+    pub driver: Option<String>,
+    /// The NUMA node of its device. `None` on machines with one node, and without a device.
+    pub numa_node: Option<u32>,
+    /// Its addresses, IPv4 first. `None`: not known.
+    pub addresses: Option<Vec<InterfaceAddress>>,
 }
 
 /// What an interface moved since it came up.
@@ -40,8 +47,16 @@ pub struct InterfaceCounters {
 
 /// The interfaces that count, by name.
 pub(crate) fn interfaces(root: &SystemRoot) -> Vec<InterfaceInfo> {
+    let known = root.is_running().then(addresses).flatten();
     let read = |name: String| {
         let folder = format!("{CLASS}/{name}");
+        let index: Option<u32> = root.value(format!("{folder}/ifindex"));
+        let of = |all: &Vec<(u32, InterfaceAddress)>| {
+            let own = all.iter().filter(|(of, _)| Some(*of) == index).map(|(_, address)| *address);
+            let mut own: Vec<InterfaceAddress> = own.collect();
+            own.sort();
+            own
+        };
         InterfaceInfo {
             mac: root
                 .line(format!("{folder}/address"))
@@ -53,6 +68,10 @@ pub(crate) fn interfaces(root: &SystemRoot) -> Vec<InterfaceInfo> {
                 _ => None,
             }),
             operstate: root.line(format!("{folder}/operstate")),
+            driver: root.link_name(format!("{folder}/device/driver")),
+            // -1 where the firmware doesn't say.
+            numa_node: root.value(format!("{folder}/device/numa_node")),
+            addresses: index.and(known.as_ref()).map(of),
             name,
         }
     };
@@ -109,16 +128,24 @@ mod tests {
             ("/sys/class/net/eth0/mtu", "1400\n"),
             ("/sys/class/net/eth0/speed", "-1\n"),
             ("/sys/class/net/eth0/operstate", "up\n"),
+            ("/sys/class/net/eth0/ifindex", "2\n"),
+            ("/sys/class/net/eth0/device/numa_node", "1\n"),
+            ("/sys/bus/virtio/drivers/virtio_net/bind", ""),
             ("/sys/class/net/lo/mtu", "65536\n"),
             ("/sys/class/net/veth1/mtu", "1500\n"),
             ("/proc/net/dev", DEV),
         ]);
+        let driver = "../../../../bus/virtio/drivers/virtio_net";
+        std::os::unix::fs::symlink(driver, fixture.path().join("sys/class/net/eth0/device/driver")).unwrap();
         let expected = InterfaceInfo {
             name: "eth0".to_owned(),
             mac: Some("02:fc:00:00:00:01".to_owned()),
             mtu: Some(1400),
             speed: None,
             operstate: Some("up".to_owned()),
+            driver: Some("virtio_net".to_owned()),
+            numa_node: Some(1),
+            addresses: None,
         };
         assert_eq!(interfaces(&fixture.root()), [expected]);
         let moved = InterfaceCounters { name: "eth0".to_owned(), received_bytes: 7000, sent_bytes: 3000 };

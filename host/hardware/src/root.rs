@@ -29,6 +29,17 @@ impl SystemRoot {
         self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
+    /// Whether it is the machine that this code runs on, which then may be asked by system calls too.
+    pub(crate) fn is_running(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
+    /// The last name of what a symbolic link points to, as sysfs names drivers.
+    pub(crate) fn link_name(&self, absolute: impl AsRef<Path>) -> Option<String> {
+        let target = fs::read_link(self.path(absolute)).ok()?;
+        Some(target.file_name()?.to_str()?.to_owned())
+    }
+
     /// Whether something has this name.
     pub(crate) fn exists(&self, absolute: impl AsRef<Path>) -> bool {
         self.path(absolute).exists()

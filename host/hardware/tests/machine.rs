@@ -54,6 +54,47 @@ fn topology_is_that_of_lscpu() {
 }
 
 #[test]
+fn cores_and_nodes_are_those_of_lscpu() {
+    let topology = Hardware::new("/").inventory().topology;
+    let Some(text) = output("cores_and_nodes_are_those_of_lscpu", "lscpu", &["-p=CPU,CORE,NODE"]) else {
+        return;
+    };
+    let mut seen = 0;
+    // Both tell of online processors; those that this process may not use are in lscpu's list alone.
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let fields: Vec<Option<u32>> = line.split(',').map(|field| field.parse().ok()).collect();
+        let (cpu, core, node) = (fields[0].unwrap(), fields[1].unwrap(), fields[2].unwrap_or(0));
+        let Some(ours) = topology.cores.iter().find(|core| core.cpus.contains(&cpu)) else { continue };
+        seen += 1;
+        assert_eq!(ours.node, node, "{line}");
+        let same_core = |other: &&str| other.split(',').nth(1) == Some(&core.to_string());
+        let siblings = text.lines().filter(|line| !line.starts_with('#')).filter(same_core).count();
+        assert!(ours.cpus.len() <= siblings, "{line}: {ours:?}");
+        assert_eq!(ours.cpus.len() < siblings, ours.partial, "{line}: {ours:?}");
+    }
+    assert_eq!(seen, topology.cores.iter().map(|core| core.cpus.len()).sum::<usize>());
+    assert!(seen > 0 && topology.nodes.iter().all(|node| node.distances.len() == topology.nodes.len()));
+}
+
+#[test]
+fn addresses_are_those_of_hostname() {
+    let test = "addresses_are_those_of_hostname";
+    let interfaces = Hardware::new("/").inventory().interfaces;
+    let ours: Vec<String> = interfaces
+        .iter()
+        .flat_map(|interface| interface.addresses.clone().unwrap())
+        .map(|address| address.address.to_string())
+        .collect();
+    // Every address of the host, but loopback and link-local ones; some may be of interfaces that don't count.
+    let Some(text) = output(test, "hostname", &["-I"]) else { return };
+    if ours.is_empty() || text.trim().is_empty() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: no interface that counts has an address");
+        return;
+    }
+    assert!(text.split_whitespace().any(|address| ours.iter().any(|own| own == address)), "{text} {ours:?}");
+}
+
+#[test]
 fn memory_is_that_of_free() {
     let hardware = Hardware::new("/");
     let inventory = hardware.inventory();

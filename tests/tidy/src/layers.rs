@@ -78,6 +78,9 @@ enum Part {
     Artifacts,
     /// A test crate.
     Test,
+    /// A foreign world made for tests: it knows nothing of the host, and the crate that wraps the real one is tested with
+    /// it.
+    Fake,
 }
 
 /// Every broken rule about who names whom.
@@ -112,6 +115,7 @@ fn part(folder: &str) -> Result<Part, String> {
         None if folder == "guest-sdk" => Ok(Part::Sdk),
         Some(("guests", "artifacts")) => Ok(Part::Artifacts),
         Some(("guests", _)) => Ok(Part::Guest),
+        Some(("tests", name)) if name.starts_with("fake-") => Ok(Part::Fake),
         Some(("tests", _)) => Ok(Part::Test),
         Some(("host", name)) => {
             let layer = LAYERS.iter().find(|(known, _)| *known == name).map(|(_, layer)| Part::Host(*layer));
@@ -125,7 +129,9 @@ fn part(folder: &str) -> Result<Part, String> {
 fn edge(from: Part, to: Part, kind: Kind) -> Option<String> {
     match (from, to) {
         (Part::Test, _) | (Part::Guest, Part::Sdk) => None,
-        (_, Part::Test) => Some("test crates are for tests".into()),
+        (Part::Fake, _) => Some("a fake knows nothing of what is tested with it".into()),
+        (Part::Host(_), Part::Fake) if kind == Kind::Dev => None,
+        (_, Part::Test | Part::Fake) => Some("test crates are for tests".into()),
         (Part::Guest | Part::Sdk | Part::Artifacts, _) => Some("guests know the SDK and nothing else".into()),
         (Part::Host(from), Part::Host(to)) if from > to => None,
         (Part::Host(from), Part::Host(to)) => Some(format!("layer {from} may not name layer {to}")),
@@ -202,6 +208,17 @@ mod tests {
                 assert!(findings[0].starts_with(&format!("{folder}/Cargo.toml: ")), "{findings:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_fake_is_known_to_tests_alone_and_knows_nobody() {
+        let hardware = |kind| {
+            let hardware = member("hardware", "host/hardware", &[("fake", kind)]);
+            let fake = member("fake", "tests/fake-nvml", &[("serde", Kind::Normal)]);
+            check(&[hardware, fake]).len()
+        };
+        assert_eq!([Kind::Dev, Kind::Normal, Kind::Build].map(hardware), [0, 1, 1]);
+        assert_eq!(with(member("fake", "tests/fake-nvml", &[("model", Kind::Dev)])).len(), 1);
     }
 
     #[test]

@@ -3,17 +3,16 @@
 //! load an inventory.
 //!
 //! ```text
-//! asleep ──inventory──▶ loaded ──library lost──▶ asleep
-//!    │                     └──no answer in time──▶ stuck ──answer comes──▶ loaded
-//!    └──load fails: unavailable, tried again at the next inventory
+//! asleep ──first question──▶ running ──no answer in time──▶ stuck ──answer comes──▶ running
 //! ```
 //!
-//! While it is stuck, every question is answered at once with "unavailable". Samples never load the library: until an
-//! inventory has found GPUs they have nothing to say about them. The thread ends when its reader is dropped.
+//! While it is stuck, every question is answered at once with "unavailable". Samples never load the library first: until
+//! an inventory has found GPUs they have nothing to say about them. The thread ends when its reader is dropped. What it
+//! does with the library is left to `owner`.
 
-use super::{GpuInventory, GpuSample, nvml};
-use nvml_wrapper::Nvml;
-use nvml_wrapper::error::NvmlError;
+use super::backoff::Backoff;
+use super::owner::{Owner, SharedMemory};
+use super::{GpuInventory, GpuSample};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -24,7 +23,7 @@ use std::time::Duration;
 /// Longest wait for an inventory. Without persistence mode the driver initialises each GPU first, which takes seconds.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Longest wait for a sample. A healthy driver needs some milliseconds a GPU.
+/// Longest wait for a sample. A healthy driver needs some milliseconds a GPU, and 40 ms for one link.
 pub const SAMPLE_LIMIT: Duration = Duration::from_millis(500);
 
 /// The driver's library, found by the dynamic linker. The name without `.1` exists only where headers are installed.
@@ -37,7 +36,7 @@ enum Question {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The library is loaded and has at least one GPU.
+    /// An inventory has found a GPU. It may be lost since; then it is looked for.
     has_gpus: AtomicBool,
     /// How many questions the thread has answered. They are numbered from 1 and answered in order.
     answered: AtomicU64,
@@ -56,6 +55,8 @@ struct Line {
 #[derive(Debug)]
 pub(crate) struct GpuReader {
     library: PathBuf,
+    first_wait: Option<Duration>,
+    memory: SharedMemory,
     state: Arc<State>,
     line: Mutex<Line>,
 }
@@ -63,7 +64,19 @@ pub(crate) struct GpuReader {
 impl GpuReader {
     pub(crate) fn new(library: Option<PathBuf>) -> Self {
         let library = library.unwrap_or_else(|| PathBuf::from(DEFAULT_LIBRARY));
-        Self { library, state: Arc::default(), line: Mutex::default() }
+        Self {
+            library,
+            first_wait: None,
+            memory: SharedMemory::default(),
+            state: Arc::default(),
+            line: Mutex::default(),
+        }
+    }
+
+    /// Waits so long, and not a second, before it initialises a library in trouble anew.
+    #[cfg(test)]
+    pub(super) fn waiting_first(self, first_wait: Duration) -> Self {
+        Self { first_wait: Some(first_wait), ..self }
     }
 
     /// All GPUs. Waits for [`ANSWER_LIMIT`] at most.
@@ -72,8 +85,12 @@ impl GpuReader {
     }
 
     pub(super) fn inventory_within(&self, limit: Duration) -> GpuInventory {
-        self.ask(Question::Inventory, limit)
-            .unwrap_or_else(|why| unavailable(format!("{} {why}", self.library.display())))
+        self.ask(Question::Inventory, limit).unwrap_or_else(|why| {
+            let why = format!("{} {why}", self.library.display());
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let gpus = memory.all_unavailable(&why);
+            GpuInventory { gpus, unavailable: Some(why), ..GpuInventory::default() }
+        })
     }
 
     /// What the GPUs are doing. Waits for [`SAMPLE_LIMIT`] at most.
@@ -117,80 +134,27 @@ impl GpuReader {
 
     fn start(&self) -> std::io::Result<Sender<Question>> {
         let (sender, questions) = mpsc::channel();
-        let mut owner = Owner { library: self.library.clone(), nvml: None, state: Arc::clone(&self.state) };
+        let backoff = self.first_wait.map_or_else(Backoff::default, Backoff::starting_with);
+        let mut owner = Owner::new(self.library.clone(), Arc::clone(&self.memory), backoff);
+        let state = Arc::clone(&self.state);
         thread::Builder::new().name("nvml".to_owned()).spawn(move || {
             for question in questions {
-                owner.answer(&question);
-                owner.state.answered.fetch_add(1, Ordering::AcqRel);
+                answer(&mut owner, &state, &question);
+                state.answered.fetch_add(1, Ordering::AcqRel);
             }
         })?;
         Ok(sender)
     }
 }
 
-/// What the thread holds.
-struct Owner {
-    library: PathBuf,
-    nvml: Option<Nvml>,
-    state: Arc<State>,
-}
-
-impl Owner {
-    fn answer(&mut self, question: &Question) {
-        // An asker that has given up no longer listens.
-        let _ = match question {
-            Question::Inventory(answer) => answer.send(self.inventory()).is_ok(),
-            Question::Sample(answer) => answer.send(self.sample()).is_ok(),
-        };
-    }
-
-    fn inventory(&mut self) -> GpuInventory {
-        let found = match self.load() {
-            Ok(nvml) => nvml::inventory(nvml).or_else(|error| {
-                // Once more from the start: the driver may have been replaced under a loaded library.
-                self.forget_if_lost(&error);
-                nvml::inventory(self.load()?)
-            }),
-            Err(error) => Err(error),
-        };
-        let found = found.unwrap_or_else(|error| {
-            self.forget_if_lost(&error);
-            self.explain(&error)
-        });
-        self.state.has_gpus.store(!found.gpus.is_empty(), Ordering::Relaxed);
-        found
-    }
-
-    fn sample(&mut self) -> Option<Vec<GpuSample>> {
-        let sampled = nvml::sample(self.nvml.as_ref()?);
-        sampled.inspect_err(|error| self.forget_if_lost(error)).ok()
-    }
-
-    fn load(&mut self) -> Result<&Nvml, NvmlError> {
-        let nvml = match self.nvml.take() {
-            Some(nvml) => nvml,
-            None => Nvml::builder().lib_path(self.library.as_os_str()).init()?,
-        };
-        Ok(self.nvml.insert(nvml))
-    }
-
-    fn forget_if_lost(&mut self, error: &NvmlError) {
-        if nvml::is_lost(error) {
-            self.nvml = None;
-            self.state.has_gpus.store(false, Ordering::Relaxed);
+fn answer(owner: &mut Owner, state: &State, question: &Question) {
+    // An asker that has given up no longer listens.
+    let _ = match question {
+        Question::Inventory(answer) => {
+            let found = owner.inventory();
+            state.has_gpus.store(!found.gpus.is_empty(), Ordering::Relaxed);
+            answer.send(found).is_ok()
         }
-    }
-
-    fn explain(&self, error: &NvmlError) -> GpuInventory {
-        let library = self.library.display();
-        unavailable(if let NvmlError::LibloadingError(reason) = error {
-            format!("{library} could not be loaded: {reason}")
-        } else {
-            format!("{library} could not be used: {error}")
-        })
-    }
-}
-
-fn unavailable(why: String) -> GpuInventory {
-    GpuInventory { unavailable: Some(why), ..GpuInventory::default() }
+        Question::Sample(answer) => answer.send(owner.sample()).is_ok(),
+    };
 }
