@@ -1,12 +1,14 @@
 //! The metrics registry behind `/metrics`, in the OpenMetrics 1.0 text format, which Prometheus reads.
 //!
 //! One typed method a metric, so that names and labels stand in one file. [`Metrics`] is a handle: clones count into the
-//! same registry. Gauges of the machine are absent while the value is unknown, never zero.
+//! same registry. Gauges of the machine are absent while the value is unknown, never zero. What belongs to one lease
+//! has other tools' names and is in [`crate::leases`].
 
 use crate::labels::{
     self, CreateOutcome, Enforcement, LeasePhase, Outcome, Phase, PhaseLabel, ReleaseOutcome, Request, Route,
     Status,
 };
+use crate::leases::{LeaseCollector, LeaseSample};
 use hypermesh_model::{EnforcementState, ExecutionStatus, LeaseStatus};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -60,11 +62,13 @@ struct Inner {
     request_duration: Histograms<Route>,
     leases_active: Gauge,
     leases: Family<LeasePhase, Gauge>,
+    leases_omitted: Gauge,
     queue_length: Gauge,
     lease_drift: Counter,
     lease_oom: Counter,
     lease_preempted: Counter,
     enforcement: Family<Enforcement, Gauge>,
+    lease_samples: Arc<LeaseCollector>,
     lease_create: Family<Outcome, Counter>,
     lease_release: Family<Outcome, Counter>,
     executions: Family<Status, Counter>,
@@ -86,18 +90,20 @@ impl Metrics {
     /// All metrics at zero; uptime counts from here.
     pub fn new() -> Self {
         let mut inner = Inner {
-            registry: Registry::with_prefix("hypermesh"),
+            registry: Registry::default(),
             started: Instant::now(),
             routes: RwLock::default(),
             requests: Family::default(),
             request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
             leases_active: Gauge::default(),
             leases: Family::default(),
+            leases_omitted: Gauge::default(),
             queue_length: Gauge::default(),
             lease_drift: Counter::default(),
             lease_oom: Counter::default(),
             lease_preempted: Counter::default(),
             enforcement: Family::default(),
+            lease_samples: Arc::default(),
             lease_create: Family::default(),
             lease_release: Family::default(),
             executions: Family::default(),
@@ -188,6 +194,13 @@ impl Metrics {
         &self.inner.lease_preempted
     }
 
+    /// What was measured last of every lease. Replaces what was there: a lease that is missing has no series any more.
+    /// Beyond [`crate::MAX_LEASES`] the newest are not shown, and `hypermesh_leases_omitted` says how many.
+    pub fn set_leases(&self, leases: Vec<LeaseSample>) {
+        let omitted = self.inner.lease_samples.set(leases);
+        self.inner.leases_omitted.set(gauge(omitted));
+    }
+
     /// Leases asked for, by how that ended.
     pub fn lease_created(&self, outcome: CreateOutcome) -> Counter {
         self.inner.lease_create.get_or_create_owned(&outcome.label())
@@ -262,7 +275,9 @@ fn gauge(count: usize) -> i64 {
 
 impl Inner {
     fn register(&mut self) {
-        let r = &mut self.registry;
+        // Other tools' names have no prefix.
+        self.registry.register_collector(Box::new(Arc::clone(&self.lease_samples)));
+        let r = self.registry.sub_registry_with_prefix("hypermesh");
         r.register("http_requests", "Answered HTTP requests", self.requests.clone());
         r.register_with_unit(
             "http_request_duration",
@@ -272,6 +287,7 @@ impl Inner {
         );
         r.register("leases_active", "Active leases", self.leases_active.clone());
         r.register("leases", "Leases that have not ended, by state", self.leases.clone());
+        r.register("leases_omitted", "Leases beyond those whose use is shown", self.leases_omitted.clone());
         r.register("queue_length", "Requests that wait for room", self.queue_length.clone());
         r.register("lease_drift", "Limits that somebody else had changed", self.lease_drift.clone());
         r.register("lease_oom", "Times that leases ran out of memory", self.lease_oom.clone());
