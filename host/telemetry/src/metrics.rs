@@ -1,9 +1,10 @@
 //! The metrics registry behind `/metrics`, in the OpenMetrics 1.0 text format, which Prometheus reads.
 //!
 //! One typed method a metric, so that names and labels stand in one file. [`Metrics`] is a handle: clones count into the
-//! same registry. Gauges of the machine are absent while the value is unknown, never zero. What belongs to one lease
-//! has other tools' names and is in [`crate::leases`].
+//! same registry. Gauges of the machine are absent while the value is unknown, never zero. What belongs to one lease or
+//! one GPU has other tools' names and is in [`crate::leases`] and [`crate::gpus`].
 
+use crate::gpus::{GpuCollector, GpuSample};
 use crate::labels::{
     self, CreateOutcome, Enforcement, LeasePhase, Outcome, Phase, PhaseLabel, ReleaseOutcome, Request, Route,
     Status,
@@ -69,6 +70,7 @@ struct Inner {
     lease_preempted: Counter,
     enforcement: Family<Enforcement, Gauge>,
     lease_samples: Arc<LeaseCollector>,
+    gpu_samples: Arc<GpuCollector>,
     lease_create: Family<Outcome, Counter>,
     lease_release: Family<Outcome, Counter>,
     executions: Family<Status, Counter>,
@@ -104,6 +106,7 @@ impl Metrics {
             lease_preempted: Counter::default(),
             enforcement: Family::default(),
             lease_samples: Arc::default(),
+            gpu_samples: Arc::default(),
             lease_create: Family::default(),
             lease_release: Family::default(),
             executions: Family::default(),
@@ -201,6 +204,11 @@ impl Metrics {
         self.inner.leases_omitted.set(gauge(omitted));
     }
 
+    /// What was measured last of every GPU and MIG instance. Replaces what was there.
+    pub fn set_gpus(&self, gpus: Vec<GpuSample>) {
+        self.inner.gpu_samples.set(gpus);
+    }
+
     /// Leases asked for, by how that ended.
     pub fn lease_created(&self, outcome: CreateOutcome) -> Counter {
         self.inner.lease_create.get_or_create_owned(&outcome.label())
@@ -277,6 +285,7 @@ impl Inner {
     fn register(&mut self) {
         // Other tools' names have no prefix.
         self.registry.register_collector(Box::new(Arc::clone(&self.lease_samples)));
+        self.registry.register_collector(Box::new(Arc::clone(&self.gpu_samples)));
         let r = self.registry.sub_registry_with_prefix("hypermesh");
         r.register("http_requests", "Answered HTTP requests", self.requests.clone());
         r.register_with_unit(
