@@ -1,11 +1,11 @@
 //! Label values of the metrics, each from a closed set: a label that a client can choose would grow the registry without
 //! bound.
 
-use hypermesh_model::ExecutionStatus;
+use hypermesh_model::{EnforcementState, ExecutionStatus, LeaseStatus};
 use prometheus_client::encoding::EncodeLabelSet;
 use std::sync::Arc;
 
-/// How asking for a lease ended.
+/// How asking for a lease ended. A request that waits counts twice: as queued, and as what its wait ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreateOutcome {
     /// The kernel holds its limits.
@@ -14,10 +14,15 @@ pub enum CreateOutcome {
     Refused,
     /// The kernel refused it.
     Failed,
+    /// It waits for room, or for its time.
+    Queued,
+    /// It was withdrawn, or its wait was over, before it held anything.
+    Cancelled,
 }
 
 impl CreateOutcome {
-    pub(crate) const ALL: [Self; 3] = [Self::Active, Self::Refused, Self::Failed];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Active, Self::Refused, Self::Failed, Self::Queued, Self::Cancelled];
 
     pub(crate) fn label(self) -> Outcome {
         Outcome {
@@ -25,6 +30,8 @@ impl CreateOutcome {
                 Self::Active => "active",
                 Self::Refused => "refused",
                 Self::Failed => "failed",
+                Self::Queued => "queued",
+                Self::Cancelled => "cancelled",
             },
         }
     }
@@ -39,10 +46,15 @@ pub enum ReleaseOutcome {
     Expired,
     /// Its cgroup could not be removed.
     Failed,
+    /// It had to make room for another.
+    Preempted,
+    /// It ran out of memory, which ends it as a whole.
+    OutOfMemory,
 }
 
 impl ReleaseOutcome {
-    pub(crate) const ALL: [Self; 3] = [Self::Released, Self::Expired, Self::Failed];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Released, Self::Expired, Self::Failed, Self::Preempted, Self::OutOfMemory];
 
     pub(crate) fn label(self) -> Outcome {
         Outcome {
@@ -50,6 +62,8 @@ impl ReleaseOutcome {
                 Self::Released => "released",
                 Self::Expired => "expired",
                 Self::Failed => "failed",
+                Self::Preempted => "preempted",
+                Self::OutOfMemory => "out_of_memory",
             },
         }
     }
@@ -109,6 +123,62 @@ impl Status {
                 ExecutionStatus::Completed => "completed",
                 ExecutionStatus::Failed => "failed",
                 ExecutionStatus::Cancelled => "cancelled",
+            },
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LeasePhase {
+    phase: &'static str,
+}
+
+impl LeasePhase {
+    /// The states of leases that have not ended.
+    pub(crate) const LIVE: [LeaseStatus; 5] = [
+        LeaseStatus::Queued,
+        LeaseStatus::Reserved,
+        LeaseStatus::Pending,
+        LeaseStatus::Active,
+        LeaseStatus::Frozen,
+    ];
+
+    pub(crate) fn of(status: LeaseStatus) -> Self {
+        Self {
+            phase: match status {
+                LeaseStatus::Queued => "queued",
+                LeaseStatus::Reserved => "reserved",
+                LeaseStatus::Pending => "pending",
+                LeaseStatus::Active => "active",
+                LeaseStatus::Frozen => "frozen",
+                LeaseStatus::Completed => "completed",
+                LeaseStatus::Cancelled => "cancelled",
+                LeaseStatus::Failed => "failed",
+            },
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Enforcement {
+    state: &'static str,
+}
+
+impl Enforcement {
+    pub(crate) const ALL: [EnforcementState; 4] = [
+        EnforcementState::Enforced,
+        EnforcementState::BestEffort,
+        EnforcementState::Monitored,
+        EnforcementState::Unenforced,
+    ];
+
+    pub(crate) fn of(state: EnforcementState) -> Self {
+        Self {
+            state: match state {
+                EnforcementState::Enforced => "enforced",
+                EnforcementState::BestEffort => "best_effort",
+                EnforcementState::Monitored => "monitored",
+                EnforcementState::Unenforced => "unenforced",
             },
         }
     }

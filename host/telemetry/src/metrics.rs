@@ -1,12 +1,16 @@
 //! The metrics registry behind `/metrics`, in the OpenMetrics 1.0 text format, which Prometheus reads.
 //!
 //! One typed method a metric, so that names and labels stand in one file. [`Metrics`] is a handle: clones count into the
-//! same registry. Gauges of the machine are absent while the value is unknown, never zero.
+//! same registry. Gauges of the machine are absent while the value is unknown, never zero. What belongs to one lease or
+//! one GPU has other tools' names and is in [`crate::leases`] and [`crate::gpus`].
 
+use crate::gpus::{GpuCollector, GpuSample};
 use crate::labels::{
-    self, CreateOutcome, Outcome, Phase, PhaseLabel, ReleaseOutcome, Request, Route, Status,
+    self, CreateOutcome, Enforcement, LeasePhase, Outcome, Phase, PhaseLabel, ReleaseOutcome, Request, Route,
+    Status,
 };
-use hypermesh_model::ExecutionStatus;
+use crate::leases::{LeaseCollector, LeaseSample};
+use hypermesh_model::{EnforcementState, ExecutionStatus, LeaseStatus};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -58,6 +62,15 @@ struct Inner {
     requests: Family<Request, Counter>,
     request_duration: Histograms<Route>,
     leases_active: Gauge,
+    leases: Family<LeasePhase, Gauge>,
+    leases_omitted: Gauge,
+    queue_length: Gauge,
+    lease_drift: Counter,
+    lease_oom: Counter,
+    lease_preempted: Counter,
+    enforcement: Family<Enforcement, Gauge>,
+    lease_samples: Arc<LeaseCollector>,
+    gpu_samples: Arc<GpuCollector>,
     lease_create: Family<Outcome, Counter>,
     lease_release: Family<Outcome, Counter>,
     executions: Family<Status, Counter>,
@@ -79,12 +92,21 @@ impl Metrics {
     /// All metrics at zero; uptime counts from here.
     pub fn new() -> Self {
         let mut inner = Inner {
-            registry: Registry::with_prefix("hypermesh"),
+            registry: Registry::default(),
             started: Instant::now(),
             routes: RwLock::default(),
             requests: Family::default(),
             request_duration: Family::new_with_constructor(|| Histogram::new(REQUEST_BUCKETS)),
             leases_active: Gauge::default(),
+            leases: Family::default(),
+            leases_omitted: Gauge::default(),
+            queue_length: Gauge::default(),
+            lease_drift: Counter::default(),
+            lease_oom: Counter::default(),
+            lease_preempted: Counter::default(),
+            enforcement: Family::default(),
+            lease_samples: Arc::default(),
+            gpu_samples: Arc::default(),
             lease_create: Family::default(),
             lease_release: Family::default(),
             executions: Family::default(),
@@ -135,6 +157,56 @@ impl Metrics {
     /// Leases that are active now.
     pub fn leases_active(&self) -> &Gauge {
         &self.inner.leases_active
+    }
+
+    /// Counts anew in which state each lease is; states in which leases have ended don't count.
+    pub fn set_lease_phases(&self, leases: impl IntoIterator<Item = LeaseStatus>) {
+        let live: Vec<LeaseStatus> = leases.into_iter().filter(|status| !status.is_final()).collect();
+        for phase in LeasePhase::LIVE {
+            let count = live.iter().filter(|status| **status == phase).count();
+            self.inner.leases.get_or_create(&LeasePhase::of(phase)).set(gauge(count));
+        }
+    }
+
+    /// Counts anew how each limit of each live lease is enforced.
+    pub fn set_enforcement(&self, entries: impl IntoIterator<Item = EnforcementState>) {
+        let entries: Vec<EnforcementState> = entries.into_iter().collect();
+        for state in Enforcement::ALL {
+            let count = entries.iter().filter(|entry| **entry == state).count();
+            self.inner.enforcement.get_or_create(&Enforcement::of(state)).set(gauge(count));
+        }
+    }
+
+    /// Requests that wait for room.
+    pub fn queue_length(&self) -> &Gauge {
+        &self.inner.queue_length
+    }
+
+    /// Limits that were found changed by somebody else.
+    pub fn lease_drift(&self) -> &Counter {
+        &self.inner.lease_drift
+    }
+
+    /// Times that a lease ran out of memory.
+    pub fn lease_oom(&self) -> &Counter {
+        &self.inner.lease_oom
+    }
+
+    /// Leases that had to make room for another.
+    pub fn lease_preempted(&self) -> &Counter {
+        &self.inner.lease_preempted
+    }
+
+    /// What was measured last of every lease. Replaces what was there: a lease that is missing has no series any more.
+    /// Beyond [`crate::MAX_LEASES`] the newest are not shown, and `hypermesh_leases_omitted` says how many.
+    pub fn set_leases(&self, leases: Vec<LeaseSample>) {
+        let omitted = self.inner.lease_samples.set(leases);
+        self.inner.leases_omitted.set(gauge(omitted));
+    }
+
+    /// What was measured last of every GPU and MIG instance. Replaces what was there.
+    pub fn set_gpus(&self, gpus: Vec<GpuSample>) {
+        self.inner.gpu_samples.set(gpus);
     }
 
     /// Leases asked for, by how that ended.
@@ -205,9 +277,16 @@ impl Metrics {
     }
 }
 
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 impl Inner {
     fn register(&mut self) {
-        let r = &mut self.registry;
+        // Other tools' names have no prefix.
+        self.registry.register_collector(Box::new(Arc::clone(&self.lease_samples)));
+        self.registry.register_collector(Box::new(Arc::clone(&self.gpu_samples)));
+        let r = self.registry.sub_registry_with_prefix("hypermesh");
         r.register("http_requests", "Answered HTTP requests", self.requests.clone());
         r.register_with_unit(
             "http_request_duration",
@@ -216,6 +295,13 @@ impl Inner {
             self.request_duration.clone(),
         );
         r.register("leases_active", "Active leases", self.leases_active.clone());
+        r.register("leases", "Leases that have not ended, by state", self.leases.clone());
+        r.register("leases_omitted", "Leases beyond those whose use is shown", self.leases_omitted.clone());
+        r.register("queue_length", "Requests that wait for room", self.queue_length.clone());
+        r.register("lease_drift", "Limits that somebody else had changed", self.lease_drift.clone());
+        r.register("lease_oom", "Times that leases ran out of memory", self.lease_oom.clone());
+        r.register("lease_preempted", "Leases that had to make room", self.lease_preempted.clone());
+        r.register("enforcement_entries", "Limits of live leases, by enforcement", self.enforcement.clone());
         r.register("lease_create", "Leases asked for, by outcome", self.lease_create.clone());
         r.register("lease_release", "Leases that ended, by outcome", self.lease_release.clone());
         r.register("executions", "Executions that ended, by status", self.executions.clone());
@@ -260,79 +346,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    #[test]
-    fn what_was_counted_is_in_the_text() {
-        let metrics = Metrics::new();
-        let clone = metrics.clone();
-        for _ in 0..3 {
-            clone.http_request("hypermesh", "GET", Some("/api/v1/assets/{id}"), 200, MS * 2);
-        }
-        clone.lease_created(CreateOutcome::Refused).inc();
-        clone.lease_released(ReleaseOutcome::Expired).inc_by(2);
-        clone.leases_active().set(4);
-        clone.executions(ExecutionStatus::Completed).inc();
-        clone.execution_phase(Phase::Start, MS);
-        clone.set_store(7, 90);
-        clone.set_store(6, 80);
-        assert_eq!(metrics.http_requests("hypermesh", "GET", Some("/api/v1/assets/{id}"), 200), 3);
-        assert_eq!(metrics.lease_created(CreateOutcome::Refused).get(), 1);
-        assert_eq!(metrics.executions(ExecutionStatus::Completed).get(), 1);
-        let text = metrics.encode();
-        let route = "service=\"hypermesh\",route=\"/api/v1/assets/{id}\"";
-        for line in [
-            "# TYPE hypermesh_http_requests counter".to_owned(),
-            "hypermesh_http_requests_total{service=\"hypermesh\",method=\"GET\",route=\"/api/v1/assets/{id}\",status=\"200\"} 3".to_owned(),
-            format!("hypermesh_http_request_duration_seconds_count{{{route}}} 3"),
-            format!("hypermesh_http_request_duration_seconds_bucket{{le=\"0.001\",{route}}} 0"),
-            format!("hypermesh_http_request_duration_seconds_bucket{{le=\"0.0025\",{route}}} 3"),
-            "hypermesh_leases_active 4".to_owned(),
-            "hypermesh_lease_create_total{outcome=\"refused\"} 1".to_owned(),
-            "hypermesh_lease_create_total{outcome=\"active\"} 0".to_owned(),
-            "hypermesh_lease_release_total{outcome=\"expired\"} 2".to_owned(),
-            "hypermesh_executions_total{status=\"completed\"} 1".to_owned(),
-            "hypermesh_executions_total{status=\"failed\"} 0".to_owned(),
-            "hypermesh_execution_phase_seconds_count{phase=\"start\"} 1".to_owned(),
-            "hypermesh_execution_phase_seconds_count{phase=\"run\"} 0".to_owned(),
-            "hypermesh_store_transactions_total 7".to_owned(),
-            "hypermesh_store_batches_total 90".to_owned(),
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line}\n in\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
-    }
-
-    #[test]
-    fn what_is_unknown_is_absent_and_uptime_grows() {
-        let metrics = Metrics::new();
-        let value = |name: &str| -> Option<f64> {
-            let text = metrics.encode();
-            text.lines().find_map(|l| l.strip_prefix(name)?.trim_start_matches("{}").trim().parse().ok())
-        };
-        assert_eq!(value("hypermesh_machine_cpu_usage_ratio"), None);
-        metrics.set_machine(Some(0.25), Some(1 << 40));
-        assert_eq!(value("hypermesh_machine_cpu_usage_ratio"), Some(0.25));
-        assert_eq!(value("hypermesh_machine_memory_available_bytes"), Some(2f64.powi(40)));
-        metrics.set_machine(None, None);
-        assert_eq!(value("hypermesh_machine_memory_available_bytes"), None);
-        let first = value("hypermesh_node_uptime_seconds").unwrap();
-        assert!(value("hypermesh_node_uptime_seconds").unwrap() > first);
-    }
-
-    #[test]
-    fn clients_cannot_grow_the_registry() {
-        let metrics = Metrics::new();
-        for i in 0..2 * MAX_ROUTES {
-            metrics.http_request("stoq", &format!("M{i}"), Some(&format!("/r/{i}")), 200, MS);
-        }
-        metrics.http_request("stoq", "BREW", None, 404, MS);
-        let series =
-            metrics.encode().lines().filter(|l| l.starts_with("hypermesh_http_requests_total")).count();
-        assert_eq!(series, MAX_ROUTES + 2);
-        assert_eq!(metrics.http_requests("stoq", "other", Some(OTHER), 200), MAX_ROUTES as u64);
-    }
-}
+mod tests;
