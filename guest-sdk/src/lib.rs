@@ -56,8 +56,8 @@
 //! assert_eq!(result.as_deref(), Ok(r#"[{"lines":2,"name":"poem.txt"}]"#));
 //! ```
 //!
-//! The crate that holds it sets `crate-type = ["cdylib"]`. A job has no files but those in its [`Context`], no network,
-//! no environment and no arguments; what it prints goes to the execution's log. A panic ends the execution with a trap.
+//! The crate that holds it sets `crate-type = ["cdylib"]`. A job has no files but those in its [`Context`] and, if its lease
+//! has storage, the folder [`LEASE_FOLDER`]; no network, no environment and no arguments; what it prints goes to the execution's log. A panic ends the execution with a trap.
 //!
 //! Left to others: limits, scheduling and storage are the host's. Fails by [`JobError`], which the host records as the
 //! execution's cause.
@@ -81,6 +81,26 @@ pub use validator::{Validator, Verdict};
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// The folder of the lease that a job runs in, if the lease has storage and the execution was granted it. Used with
+/// `std::fs`; what is in it stays when the job ends, for the next one in the same lease.
+///
+/// It never holds more than the lease's storage: a write beyond fails. On this target the C library below the standard
+/// library doesn't ask the host why, so that the error is `I/O error (os error 29)`, and not
+/// [`StorageFull`](std::io::ErrorKind::StorageFull). Where the folder was granted for reading only, changes fail; where
+/// it wasn't granted, everything does. Neither `..` nor symbolic links lead out of it.
+///
+/// ```no_run
+/// use hypermesh_guest::LEASE_FOLDER;
+/// let kept = std::path::Path::new(LEASE_FOLDER).join("model.bin");
+/// let model = std::fs::read(&kept).or_else(|_| -> std::io::Result<Vec<u8>> {
+///     let computed = vec![0; 1024];
+///     std::fs::write(&kept, &computed)?;
+///     Ok(computed)
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub const LEASE_FOLDER: &str = "/lease";
 
 /// Makes a type that implements [`Job`] the component's job. Exports nothing on the host.
 #[macro_export]

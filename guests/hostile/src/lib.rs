@@ -1,8 +1,10 @@
 //! A job that misbehaves, one way an operation. For tests of the engine, the worker and the node; no sample.
 //!
 //! Every operation does what a careless or malicious guest could do with the public SDK and the standard library.
-//! Those of [`probe`] look for ambient authority and report what they found. What ends them is the host's matter.
+//! Those of [`probe`] look for ambient authority, those of [`folder`] for ways out of the lease's folder, and report what
+//! they found. What ends them is the host's matter.
 
+mod folder;
 mod probe;
 
 use hypermesh_guest::{Context, Job, JobError, MAX_CHUNK, Operation, parse_parameters};
@@ -55,6 +57,12 @@ impl Job for Hostile {
             ("many-handles", "Keeps {count} inputs open"),
             ("output-named", "Creates an output called {name}"),
             ("read-past-end", "Reads an input beyond its end"),
+            (
+                "folder-use",
+                "Writes the text {text} to the file {name} of its lease's folder and reads it back",
+            ),
+            ("folder-fill", "Writes to its lease's folder until it is refused"),
+            ("folder-escape", "Looks for a way out of its lease's folder"),
             ("probe", "Looks for environment, arguments, files, standard input"),
         ]
         .map(|(name, description)| Operation::new(name, description, json!({ "type": "object" })))
@@ -103,6 +111,9 @@ impl Job for Hostile {
                 Ok(json!(name))
             }
             "read-past-end" => probe::read_past_end(context),
+            "folder-use" => folder::use_it(parse_parameters(parameters)?),
+            "folder-fill" => folder::fill(),
+            "folder-escape" => folder::escape(),
             "probe" => Ok(probe::everything()),
             _ => Err(JobError::UnknownOperation),
         }

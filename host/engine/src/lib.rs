@@ -29,5 +29,5 @@ mod vet;
 pub use error::EngineError;
 pub use profile::compatibility_hash;
 pub use run::run;
-pub use spec::{JobCall, JobObserver, JobOutcome, JobSpec};
+pub use spec::{GrantedFolder, JobCall, JobObserver, JobOutcome, JobSpec, LEASE_FOLDER};
 pub use vet::{Vetted, vet, vet_and_compile};

@@ -48,7 +48,7 @@ fn prepare(spec: &JobSpec, outbox: &Outbox) -> Result<Prepared, Box<dyn Error>> 
     let engine = profile::engine()?;
     let component = load(&engine, &spec.cwasm)?;
     let component = JobPre::new(host::linker(&engine)?.instantiate_pre(&component)?)?;
-    let mut store = Store::new(&engine, JobState::new(spec, outbox));
+    let mut store = Store::new(&engine, JobState::new(spec, outbox)?);
     store.limiter(|state| &mut state.memory);
     let copied = spec.result_bytes_limit.0.saturating_add(HOSTCALL_BYTES);
     store.set_hostcall_fuel(usize::try_from(copied).unwrap_or(usize::MAX));

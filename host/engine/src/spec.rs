@@ -6,6 +6,9 @@ use hypermesh_model::{Bytes, Cause, LogLine, Operation, OutputFile};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Where a guest finds the folder that was granted to it; `hypermesh-guest-sdk` names it to authors.
+pub const LEASE_FOLDER: &str = "/lease";
+
 /// What to run and within which limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -18,6 +21,9 @@ pub struct JobSpec {
     pub memory_limit: Bytes,
     /// Granted inputs: the name that the guest sees, and the file.
     pub inputs: Vec<(String, PathBuf)>,
+    /// The folder of its lease, which the guest finds at [`LEASE_FOLDER`]; `None` gives it no folder at all.
+    #[serde(default)]
+    pub folder: Option<GrantedFolder>,
     /// An existing folder for outputs; each becomes a new file there under its own name.
     pub output_dir: PathBuf,
     /// The most that all outputs may hold together.
@@ -26,6 +32,18 @@ pub struct JobSpec {
     pub result_bytes_limit: Bytes,
     /// The most that the log may hold; lines over it are dropped and counted.
     pub log_bytes_limit: Bytes,
+}
+
+/// A folder that a guest may use, and nothing above it: neither `..` nor a symbolic link leads out.
+///
+/// How much it may hold is the filesystem's matter: a write to a full one is an error to the guest, which WASI can name
+/// (`insufficient-space`) and wasi-libc reports as EIO. A worker's RLIMIT_FSIZE counts for files in it too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantedFolder {
+    /// An existing folder, absolute.
+    pub path: PathBuf,
+    /// Whether the guest may change what is in it.
+    pub writable: bool,
 }
 
 /// What to call.

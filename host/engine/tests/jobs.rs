@@ -2,6 +2,7 @@
 //! misbehaving that ends by itself has its own cause. What only a kill ends is tested where processes are.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod folder;
 mod support;
 
 use hypermesh_artifacts::{HASH_FILES, HOSTILE, MATRIX_MULTIPLY, THUMBNAIL};

@@ -314,6 +314,7 @@ impl Mesh {
             call: JobCall::Describe,
             memory_limit: Bytes(DESCRIBE_MEMORY.0 / 2),
             inputs: Vec::new(),
+            folder: None,
             output_dir: work.outputs(),
             output_bytes_limit: Bytes(1),
             result_bytes_limit: Bytes::mib(1),

@@ -17,21 +17,32 @@ pub use blobs::{OpenInput, OpenOutput};
 pub(crate) use limiter::MemoryLimiter;
 pub(crate) use outbox::Outbox;
 
-use crate::JobSpec;
 use crate::bindings::job::Job;
 use crate::bindings::job::hypermesh::guest::{logging, progress as progress_import};
+use crate::{JobSpec, LEASE_FOLDER};
 use blobs::Blobs;
 use hypermesh_model::OutputFile;
+use std::path::PathBuf;
 use std::time::Instant;
 use stdio::GuestStream;
+use thiserror::Error;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Host objects (open files, streams, pollables) that a guest may hold at once.
 pub(crate) const MAX_HANDLES: usize = 1024;
 /// The most random bytes in one call.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
+
+/// The folder of a lease that a guest can't be given.
+#[derive(Debug, Error)]
+#[error("the granted folder {} cannot be opened", path.display())]
+pub(crate) struct FolderError {
+    path: PathBuf,
+    #[source]
+    source: wasmtime::Error,
+}
 
 /// The state of one run.
 pub(crate) struct JobState {
@@ -45,24 +56,31 @@ pub(crate) struct JobState {
 }
 
 impl JobState {
-    pub(crate) fn new(spec: &JobSpec, outbox: &Outbox) -> Self {
+    /// # Errors
+    /// When the granted folder can't be opened.
+    pub(crate) fn new(spec: &JobSpec, outbox: &Outbox) -> Result<Self, FolderError> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         // Everything else stays as the builder has it: nothing.
-        let wasi = WasiCtxBuilder::new()
-            .stdout(GuestStream::new("stdout", outbox))
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(GuestStream::new("stdout", outbox))
             .stderr(GuestStream::new("stderr", outbox))
             .allow_blocking_current_thread(true)
-            .max_random_size(MAX_RANDOM_BYTES)
-            .build();
-        Self {
+            .max_random_size(MAX_RANDOM_BYTES);
+        // After the switch for blocking calls: a folder takes over what holds when it is added.
+        if let Some(folder) = &spec.folder {
+            let permissions = if folder.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+            wasi.preopened_dir(&folder.path, LEASE_FOLDER, permissions)
+                .map_err(|source| FolderError { path: folder.path.clone(), source })?;
+        }
+        Ok(Self {
             memory: MemoryLimiter::new(spec.memory_limit),
             outbox: outbox.clone(),
             throttle: progress::Throttle::default(),
             blobs: Blobs::new(spec),
             table,
-            wasi,
-        }
+            wasi: wasi.build(),
+        })
     }
 
     /// Hands out what was still held back: the newest progress, an unfinished line.

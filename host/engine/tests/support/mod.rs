@@ -38,6 +38,7 @@ impl Bench {
             call: JobCall::Describe,
             memory_limit: Bytes::mib(64),
             inputs: Vec::new(),
+            folder: None,
             output_dir,
             output_bytes_limit: Bytes::mib(4),
             result_bytes_limit: Bytes(64 << 10),

@@ -182,6 +182,7 @@ fn job_spec(
         call: JobCall::Run { operation: execution.request.operation.clone(), parameters },
         memory_limit: Bytes(memory.0.saturating_sub(WORKER_OVERHEAD.0)),
         inputs: Vec::new(),
+        folder: None,
         output_dir: mesh.folder(&execution.id).outputs(),
         output_bytes_limit: limits.max_storage,
         result_bytes_limit: Bytes(MAX_RESULT_BYTES),
