@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// In the environment where the CPU is emulated, 10 to 30 times slower (`vm/init` sets it).
+/// In the environment where the CPU is emulated, 10 to 30 times slower (`tests/vm/init` sets it).
 const EMULATED: &str = "HYPERMESH_TEST_EMULATED";
 
 /// A node of its own, whose groups go away with it.
@@ -143,7 +143,9 @@ fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
     let (spent, held, took) = (used() - from, throttled() - held, began.elapsed().as_nanos());
     let share = f64::from(u32::try_from(u128::from(spent) * 10_000 / took).unwrap()) / 100.0;
     eprintln!("25 % of a core: {share} %, throttled in {held} of 20 periods");
-    assert!(share <= 27.0, "{share} %");
+    // An emulated machine's clocks run apart when its host is busy.
+    let most = if std::env::var_os(EMULATED).is_some() { 35.0 } else { 27.0 };
+    assert!(share <= most, "{share} %");
     // Not held back in a period: then others took the CPU, and a share below the quota says nothing about it.
     if held >= 18 {
         assert!(share >= 23.0, "{share} %");

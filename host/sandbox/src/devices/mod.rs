@@ -93,6 +93,10 @@ fn on_v1(system_root: &Path, dir: &Path, policy: &Policy, folders: &dyn Folders,
     let granted: Vec<_> = policy.granted().collect();
     let difference = match v1::settle(folders, dir, &policy.denials(&listed), &granted, mode) {
         Ok(difference) => difference,
+        Err(error) if v1::is_refused(&error) => {
+            let reason = "only a node with CAP_SYS_ADMIN may set the v1 devices controller".to_owned();
+            return Found { actual: None, reason: Some(reason) };
+        }
         Err(error) => return Found { actual: None, reason: Some(error.reason()) },
     };
     let named = |devices: &[Device]| {

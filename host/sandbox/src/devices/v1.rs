@@ -106,7 +106,8 @@ fn compare(
     answer
 }
 
-fn is_refused(error: &CgroupError) -> bool {
+/// Whether the kernel said EPERM to an order.
+pub(super) fn is_refused(error: &CgroupError) -> bool {
     let refused = Some(Errno::PERM.raw_os_error());
     matches!(error, CgroupError::Write { source, .. } if source.raw_os_error() == refused)
 }
