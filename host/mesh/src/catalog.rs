@@ -350,7 +350,7 @@ impl Mesh {
 }
 
 fn child_limits(cpu: Option<MilliCpu>, memory: Bytes) -> Limits {
-    Limits { cpu, memory: Some(memory), pids: Some(CHILD_PIDS), gpu_minors: None }
+    Limits { cpu, memory: Some(memory), pids: Some(CHILD_PIDS), ..Limits::default() }
 }
 
 fn refuse_end(end: &ChildEnd, what: &str, memory: Bytes, deadline: Duration) -> Result<(), MeshError> {

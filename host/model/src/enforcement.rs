@@ -28,7 +28,7 @@ pub struct EnforcementEntry {
     pub requested: String,
     /// What the kernel holds, as read back; `None` when nothing could be read.
     pub actual: Option<String>,
-    /// The kernel file, absolute.
+    /// The kernel file, absolute; of a device program the group that it is attached to.
     pub file: Option<String>,
     /// Why it is not (fully) enforced.
     pub reason: Option<String>,

@@ -2,22 +2,30 @@
 //! the life of a group.
 
 use crate::detect::{Layout, detect};
-use crate::gpu;
+use crate::devices::{self, Programs};
 use crate::kernel_fs::{Folders, words};
 use crate::setting::{Facts, Mode, Setting};
 use crate::tree::{Tree, check_leaf};
-use crate::{CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, FoundLease, GroupUsage, Limits};
+use crate::{
+    CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, FoundLease, GpuAccess, GroupUsage, Limits,
+};
 use crate::{kill, v1, v2};
-use hypermesh_model::{EnforcementEntry, EnforcementReceipt, EnforcementState, LeaseId};
+use hypermesh_model::{EnforcementEntry, EnforcementReceipt, LeaseId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// What a node without root can do.
+pub(crate) const DELEGATE: &str =
+    "without root, start the node in a group of its own: a systemd unit or scope with Delegate=yes";
 
 /// Limits held by the kernel.
 pub(crate) struct KernelBackend {
     version: CgroupVersion,
     tree: Tree,
     facts: Facts,
-    gpu_minors: Vec<u32>,
+    system_root: PathBuf,
+    /// Device programs that leases share.
+    programs: Programs,
     /// Why a controller could not be opened.
     refused: BTreeMap<String, String>,
 }
@@ -29,26 +37,39 @@ impl KernelBackend {
     /// When that is not enough for any limit.
     pub(crate) fn open(settings: &CgroupSettings, folders: Box<dyn Folders>) -> Result<Self, CgroupError> {
         let layout = detect(&settings.system_root)?;
+        if layout.version == CgroupVersion::None {
+            return Err(CgroupError::Unavailable { reason: "no cgroup hierarchy is mounted".to_owned() });
+        }
+        let opened = Self::open_layout(&layout, settings, folders);
+        if rustix::process::geteuid().is_root() {
+            return opened;
+        }
+        opened.map_err(|error| CgroupError::Unavailable { reason: format!("{}; {DELEGATE}", error.reason()) })
+    }
+
+    fn open_layout(
+        layout: &Layout,
+        settings: &CgroupSettings,
+        folders: Box<dyn Folders>,
+    ) -> Result<Self, CgroupError> {
         let (parent, node) = (settings.parent.as_deref(), settings.node.as_str());
         let (hierarchies, refused) = match (layout.version, &layout.unified) {
             (CgroupVersion::V2, Some(place)) => {
                 (vec![v2::open(place, parent, node, folders.as_ref())?], Vec::new())
             }
-            (CgroupVersion::V1 | CgroupVersion::Hybrid, _) => {
-                v1::open_all(&layout, parent, node, !settings.gpu_minors.is_empty(), folders.as_ref())
-            }
-            (CgroupVersion::None | CgroupVersion::V2, _) => {
-                return Err(CgroupError::Unavailable { reason: "no cgroup hierarchy is mounted".to_owned() });
+            (CgroupVersion::V1 | CgroupVersion::V2 | CgroupVersion::Hybrid | CgroupVersion::None, _) => {
+                v1::open_all(layout, parent, node, !settings.gpu_minors.is_empty(), folders.as_ref())
             }
         };
         let backend = Self {
             version: layout.version,
             tree: Tree { folders, hierarchies },
             facts: facts(&settings.system_root),
-            gpu_minors: settings.gpu_minors.clone(),
+            system_root: settings.system_root.clone(),
+            programs: Programs::default(),
             refused: refused.into_iter().collect(),
         };
-        backend.check_usable(&layout)?;
+        backend.check_usable(layout)?;
         Ok(backend)
     }
 
@@ -102,41 +123,29 @@ impl KernelBackend {
                 Err(reason) => setting.unenforced(reason),
             });
         }
-        if let Some(allowed) = &limits.gpu_minors {
-            entries.extend(self.filter_gpus(lease, leaf, &gpu::denied(&self.gpu_minors, allowed), mode)?);
-        }
+        entries.extend(limits.gpus.as_ref().map(|access| self.filter_gpus(lease, leaf, access, mode)));
         let cgroups = self.tree.dirs(lease, leaf).iter().map(|dir| dir.display().to_string()).collect();
         Ok(EnforcementReceipt { cgroup_version: self.version.to_string(), cgroups, entries })
     }
 
-    /// No entry when every GPU is granted: there is nothing to keep away.
+    /// On v1 and hybrid by the devices controller where it can be used, else by a program on the cgroup2 group.
     fn filter_gpus(
         &self,
         lease: &LeaseId,
         leaf: Option<&str>,
-        denied: &[u32],
+        access: &GpuAccess,
         mode: Mode,
-    ) -> Result<Option<EnforcementEntry>, CgroupError> {
-        if denied.is_empty() {
-            return Ok(None);
-        }
-        let holder = match self.version {
-            CgroupVersion::V2 => Err("the cgroup v2 device program is not built yet".to_owned()),
-            CgroupVersion::V1 | CgroupVersion::Hybrid | CgroupVersion::None => {
-                self.holder("devices", lease, leaf)
-            }
-        };
-        match holder {
-            Ok(dir) => gpu::settle(self.tree.folders.as_ref(), &dir, denied, mode).map(Some),
-            Err(reason) => Ok(Some(EnforcementEntry {
-                limit: "gpu".to_owned(),
-                state: EnforcementState::Unenforced,
-                requested: gpu::rules(denied),
-                actual: None,
-                file: None,
-                reason: Some(reason),
-            })),
-        }
+    ) -> EnforcementEntry {
+        let v1 = self.tree.dir_of("devices", lease, leaf).map(devices::Place::V1);
+        let unified = || self.tree.unified_dir(lease, leaf).map(devices::Place::Unified);
+        let place = v1.or_else(unified).unwrap_or_else(|| {
+            let why = self.refused.get("devices").cloned();
+            devices::Place::Nowhere(
+                why.unwrap_or_else(|| "neither v1 devices nor cgroup2 is mounted".to_owned()),
+            )
+        });
+        let (root, folders) = (&self.system_root, self.tree.folders.as_ref());
+        devices::settle(root, &place, access, &self.programs, folders, mode)
     }
 
     /// Fails as missing unless the group exists in the first hierarchy. In another one it may be missing when that was

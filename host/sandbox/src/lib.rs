@@ -13,8 +13,8 @@
 
 pub mod backend;
 mod detect;
+mod devices;
 mod error;
-mod gpu;
 mod kernel_backend;
 mod kernel_fs;
 mod kill;
@@ -36,5 +36,5 @@ mod v2_tests;
 pub use backend::{CgroupBackend, open};
 pub use error::CgroupError;
 pub use probe::{Finding, probe};
-pub use types::{CgroupSettings, CgroupVersion, FoundLease, GroupUsage, Limits};
+pub use types::{CgroupSettings, CgroupVersion, FoundLease, GpuAccess, GroupUsage, Limits, MigAccess};
 pub use worker::{Entry, PidFd, ProcessId, WorkerCommand, WorkerProcess, enter, identify, is_alive, spawn};

@@ -52,8 +52,56 @@ pub struct Limits {
     pub memory: Option<Bytes>,
     /// Processes and threads.
     pub pids: Option<u32>,
-    /// Minors of the GPUs that may be opened; `None` asks for no filter, an empty list forbids all.
-    pub gpu_minors: Option<Vec<u32>>,
+    /// The GPUs that may be opened; `None` asks for no filter, no access forbids all.
+    pub gpus: Option<GpuAccess>,
+}
+
+/// GPUs that a group may open. The default is none of the machine's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GpuAccess {
+    /// Whole GPUs, by device minor (`/dev/nvidia<minor>`).
+    pub minors: Vec<u32>,
+    /// MIG instances.
+    pub instances: Vec<MigAccess>,
+}
+
+impl GpuAccess {
+    /// Whole GPUs.
+    pub fn whole(minors: impl IntoIterator<Item = u32>) -> Self {
+        Self { minors: minors.into_iter().collect(), instances: Vec::new() }
+    }
+
+    /// Whether no GPU may be opened.
+    pub fn is_empty(&self) -> bool {
+        self.minors.is_empty() && self.instances.is_empty()
+    }
+}
+
+/// For people: `GPU 0, 1, 2/gi3/ci0`.
+impl fmt::Display for GpuAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.minors.iter().map(u32::to_string);
+        let parts: Vec<_> = whole.chain(self.instances.iter().map(MigAccess::to_string)).collect();
+        if parts.is_empty() { f.write_str("no GPU") } else { write!(f, "GPU {}", parts.join(", ")) }
+    }
+}
+
+/// A MIG instance that a group may open (NVIDIA, "MIG User Guide").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MigAccess {
+    /// Device minor of the GPU that it is a part of.
+    pub minor: u32,
+    /// Its GPU instance.
+    pub gpu_instance: u32,
+    /// Its compute instance; `None` for all of the GPU instance.
+    pub compute_instance: Option<u32>,
+}
+
+impl fmt::Display for MigAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/gi{}", self.minor, self.gpu_instance)?;
+        self.compute_instance.map_or(Ok(()), |compute| write!(f, "/ci{compute}"))
+    }
 }
 
 /// What the kernel has counted for a group and everything below it. `None`: this kernel does not say.

@@ -2,7 +2,7 @@
 //!
 //! Whether a lease may run without limits is its owner's decision; here it only shows in the receipt.
 
-use crate::{CgroupBackend, CgroupError, CgroupVersion, FoundLease, GroupUsage, Limits};
+use crate::{CgroupBackend, CgroupError, CgroupVersion, FoundLease, GpuAccess, GroupUsage, Limits};
 use hypermesh_model::{EnforcementEntry, EnforcementReceipt, EnforcementState, LeaseId};
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ impl Unenforced {
             ("cpu", limits.cpu.map(|v| v.to_string())),
             ("memory", limits.memory.map(|v| v.0.to_string())),
             ("pids", limits.pids.map(|v| v.to_string())),
-            ("gpu", limits.gpu_minors.as_ref().map(|v| format!("only minors {v:?}"))),
+            ("gpu", limits.gpus.as_ref().map(GpuAccess::to_string)),
         ];
         let entry = |(limit, requested): (&str, Option<String>)| {
             Some(EnforcementEntry {
@@ -111,7 +111,7 @@ mod tests {
             cpu: Some(MilliCpu(500)),
             memory: Some(Bytes(1)),
             pids: Some(4),
-            gpu_minors: Some(vec![]),
+            gpus: Some(GpuAccess::default()),
         };
         let receipt = backend.create(&LeaseId::generate(), &limits, "").unwrap();
         assert_eq!(receipt.entries.len(), 4);

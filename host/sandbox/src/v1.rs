@@ -28,7 +28,7 @@ pub(crate) fn quota_and_period(cpu: MilliCpu) -> (u64, u64) {
     if quota >= MIN_QUOTA_US { (quota, PERIOD_US) } else { (MIN_QUOTA_US, MIN_QUOTA_US * 1000 / milli) }
 }
 
-/// What to write, in order. The GPU filter is in [`crate::gpu`].
+/// What to write, in order. The GPU filter is in [`crate::devices`].
 pub(crate) fn plan(limits: &Limits, facts: Facts) -> Vec<Setting> {
     let mut plan = Vec::new();
     if let Some(cpu) = limits.cpu {

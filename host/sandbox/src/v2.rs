@@ -183,12 +183,8 @@ mod tests {
 
     #[test]
     fn the_plan_forbids_swap_and_ends_the_whole_lease() {
-        let limits = Limits {
-            cpu: Some(MilliCpu(500)),
-            memory: Some(Bytes::mib(64)),
-            pids: Some(16),
-            gpu_minors: None,
-        };
+        let limits =
+            Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(64)), pids: Some(16), gpus: None };
         let plan = plan(&limits, Facts { page_size: 4096, has_swap: true });
         let written: Vec<_> = plan.iter().map(|s| (s.file, s.value.as_str())).collect();
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use crate::fixture::{FixtureFolders, machine};
 use crate::kernel_backend::KernelBackend;
-use crate::{CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, Limits};
+use crate::{CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, GpuAccess, Limits};
 use hypermesh_model::{Bytes, EnforcementState, LeaseId, MilliCpu, NodeId};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn open(root: &Path, parent: Option<&str>) -> Result<KernelBackend, CgroupError>
 }
 
 fn limits() -> Limits {
-    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(8)), pids: Some(16), gpu_minors: None }
+    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(8)), pids: Some(16), gpus: None }
 }
 
 fn text(path: PathBuf) -> String {
@@ -167,14 +167,17 @@ fn a_controller_that_is_missing_is_said() {
     let (root, _top) = fixture("cpu memory", "/", &[1]);
     let backend = open(root.path(), None).unwrap();
     let lease = LeaseId::generate();
-    let gpu = Limits { gpu_minors: Some(vec![1]), ..limits() };
+    let gpu = Limits { gpus: Some(GpuAccess::whole([1])), ..limits() };
     let receipt = backend.create(&lease, &gpu, "").unwrap();
     let entry = |limit: &str| receipt.entries.iter().find(|e| e.limit == limit).unwrap();
     assert_eq!(entry("cpu").state, EnforcementState::Enforced);
     assert_eq!(entry("pids").state, EnforcementState::Unenforced);
     assert!(entry("pids").reason.as_ref().unwrap().contains("no pids controller"));
-    assert_eq!(entry("gpu").reason.as_deref(), Some("the cgroup v2 device program is not built yet"));
-    assert_eq!(entry("gpu").requested, "c 195:0 rwm");
+    // A folder of a fixture is no group, and the kernel says so; without the rights it says that first.
+    let gpu = entry("gpu");
+    assert_eq!((gpu.state, gpu.actual.as_deref()), (EnforcementState::Unenforced, None));
+    assert!(gpu.reason.as_ref().unwrap().contains("bpf("), "{gpu:?}");
+    assert!(gpu.requested.starts_with("allow c 195:1 rwm, "), "{gpu:?}");
 }
 
 #[test]

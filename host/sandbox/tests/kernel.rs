@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// In the environment where the CPU is emulated, 10 to 30 times slower (`vm/init` sets it).
+/// In the environment where the CPU is emulated, 10 to 30 times slower (`tests/vm/init` sets it).
 const EMULATED: &str = "HYPERMESH_TEST_EMULATED";
 
 /// A node of its own, whose groups go away with it.
@@ -73,7 +73,7 @@ fn until(what: &str, mut reached: impl FnMut() -> bool) {
 }
 
 fn small() -> Limits {
-    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(64)), pids: Some(16), gpu_minors: None }
+    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(64)), pids: Some(16), ..Limits::default() }
 }
 
 #[test]
@@ -143,7 +143,9 @@ fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
     let (spent, held, took) = (used() - from, throttled() - held, began.elapsed().as_nanos());
     let share = f64::from(u32::try_from(u128::from(spent) * 10_000 / took).unwrap()) / 100.0;
     eprintln!("25 % of a core: {share} %, throttled in {held} of 20 periods");
-    assert!(share <= 27.0, "{share} %");
+    // An emulated machine's clocks run apart when its host is busy.
+    let most = if std::env::var_os(EMULATED).is_some() { 35.0 } else { 27.0 };
+    assert!(share <= most, "{share} %");
     // Not held back in a period: then others took the CPU, and a share below the quota says nothing about it.
     if held >= 18 {
         assert!(share >= 23.0, "{share} %");
@@ -253,40 +255,6 @@ fn a_leaf_may_be_tighter_than_its_lease() {
     node.0.remove_leaf(&lease, "exec-2").unwrap();
     node.0.remove_leaf(&lease, "exec-2").unwrap();
     assert!(node.0.create_leaf(&lease, "cgroup.procs", None).is_err(), "a kernel file is no leaf");
-}
-
-#[test]
-fn gpus_that_were_not_granted_are_denied() {
-    let test = "gpus_that_were_not_granted_are_denied";
-    let Some(node) = Node::start(test, vec![0, 1, 2]) else { return };
-    let lease = LeaseId::generate();
-    let limits = Limits { gpu_minors: Some(vec![1]), ..Limits::default() };
-    let receipt = node.0.create(&lease, &limits, "").unwrap();
-    let gpu = &receipt.entries[0];
-    assert_eq!(gpu.requested, "c 195:0 rwm, c 195:2 rwm");
-    if node.0.version() == CgroupVersion::V2 {
-        assert_eq!((gpu.state, gpu.actual.as_deref()), (EnforcementState::Unenforced, None));
-        assert_eq!(gpu.reason.as_deref(), Some("the cgroup v2 device program is not built yet"));
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test} (the filter itself): no v1 devices controller, and the receipt says so"
-        );
-        return;
-    }
-    assert_eq!(
-        (gpu.state, gpu.actual.as_deref()),
-        (EnforcementState::Enforced, Some(gpu.requested.as_str()))
-    );
-    // The filter itself: a device node can be neither made nor opened, and the granted one can.
-    node.0.create_leaf(&lease, "exec-1", None).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let at = folder.path().display();
-    let script = format!("cd {at}; mknod zero c 195 0; mknod one c 195 1; mknod two c 195 2; exit 0");
-    assert!(node.shell(&lease, &script).wait().unwrap().success());
-    let made: Vec<_> = ["zero", "one", "two"].iter().filter(|f| folder.path().join(f).exists()).collect();
-    assert_eq!(made, [&"one"]);
-    let none = Limits { gpu_minors: Some(vec![0, 1, 2]), ..Limits::default() };
-    assert!(node.0.create(&LeaseId::generate(), &none, "").unwrap().entries.is_empty());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use hypermesh_model::{
     Asset, AssetStatus, AssetType, Bytes, Cause, EnforcementReceipt, EnforcementState, EventKind, Grant,
     Lease, LeaseId, LeaseStatus, MilliCpu, Subject, Terms, Timestamp,
 };
-use hypermesh_sandbox::Limits;
+use hypermesh_sandbox::{GpuAccess, Limits};
 use hypermesh_store::Batch;
 use hypermesh_telemetry::{CreateOutcome, ReleaseOutcome};
 use serde_json::json;
@@ -227,7 +227,7 @@ impl Mesh {
             cpu: grant.cpu,
             memory: grant.memory,
             pids: grant.pids,
-            gpu_minors: self.machine.gpu_minors(&grant.gpus),
+            gpus: self.machine.gpu_minors(&grant.gpus).map(GpuAccess::whole),
         }
     }
 

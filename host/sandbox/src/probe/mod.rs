@@ -1,5 +1,7 @@
 //! What a person wants to know when limits are not enforced: read-only, for `doctor`.
 
+mod features;
+
 use crate::detect::{Layout, Place, detect};
 use crate::{CgroupVersion, kernel_fs};
 use rustix::fs::{Access, access};
@@ -17,7 +19,7 @@ pub struct Finding {
 }
 
 /// Looks at the machine: cgroup version, where each controller is and whether groups can be made there, kernel release,
-/// `cgroup.kill`. Changes nothing and never fails; what cannot be read is a finding.
+/// `cgroup.kill`, and each feature that leases may want, with what to do where it is missing. Changes nothing and never fails; what cannot be read is a finding.
 pub fn probe(system_root: &Path) -> Vec<Finding> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut findings = vec![finding("kernel", release, true)];
@@ -29,6 +31,7 @@ pub fn probe(system_root: &Path) -> Vec<Finding> {
             findings.extend(layout.unified.as_ref().map(|place| place_finding("v2", place)));
             findings.extend(missing_controllers(&layout));
             findings.push(kill_finding(&layout));
+            findings.extend(features::features(system_root, &layout));
         }
         Err(error) => findings.push(finding("cgroup version", error.reason(), false)),
     }

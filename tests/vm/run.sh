@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the sandbox's tests, and with --demo the whole product, on a real kernel with the cgroup layout asked for:
+# Runs the sandbox's tests, as root and as a user with a delegated group, and with --demo the whole product, on a real
+# kernel with the cgroup layout asked for:
 #
 #   run.sh v2|v1|hybrid [--demo]
 #
@@ -14,11 +15,11 @@ set -euo pipefail
 
 layout=${1:-} demo=${2:-}
 [[ $layout =~ ^(v2|v1|hybrid)$ && $demo =~ ^(--demo)?$ ]] || { echo "usage: run.sh v2|v1|hybrid [--demo]" >&2; exit 64; }
-cd "$(dirname "$0")/../../.."
+cd "$(dirname "$0")/../.."
 at=${HYPERMESH_VM_DIR:-$PWD/target/vm}
 mkdir -p "$at"
 target=x86_64-unknown-linux-gnu
-# All tests take about a minute, the demo compiles guests with an emulated CPU.
+# All tests take about a minute and a half, the demo compiles guests with an emulated CPU.
 limit_s=900 memory_mib=2048
 
 skip() { echo "SKIPPED: $*"; exit 0; }
@@ -68,7 +69,7 @@ if [[ -n $demo ]]; then
   # Its loader and libraries, where it looks for them.
   ldd "$product" | grep -o '/[^ ]*' | while read -r file; do install -D "$(realpath "$file")" "$root$file"; done
 fi
-install -m 755 host/sandbox/vm/init "$root/init"
+install -m 755 tests/vm/init "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$at/initrd.gz"
 
 echo "== booting with cgroup $layout"
