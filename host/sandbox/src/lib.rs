@@ -11,19 +11,31 @@
 //! Left to others: which limits a lease gets (mesh), when to kill or remove (node), namespaces, seccomp and Landlock.
 //! Fails with [`CgroupError`], which names the file and, on a refused write, the value.
 
+mod attach;
 pub mod backend;
+mod cpu;
+mod cpuset;
 mod detect;
 mod error;
+mod freeze;
 mod gpu;
+mod io;
+mod journal;
 mod kernel_backend;
 mod kernel_fs;
 mod kill;
+mod marks;
+mod oom;
+mod pressure;
 mod probe;
+mod reserve;
+mod resize;
 mod search;
 mod setting;
 mod tree;
 mod types;
 mod unenforced;
+mod usage;
 mod v1;
 mod v2;
 pub mod worker;
@@ -33,8 +45,11 @@ mod fixture;
 #[cfg(test)]
 mod v2_tests;
 
-pub use backend::{CgroupBackend, open};
+pub use backend::{CgroupBackend, TellOom, open};
 pub use error::CgroupError;
 pub use probe::{Finding, probe};
-pub use types::{CgroupSettings, CgroupVersion, FoundLease, GroupUsage, Limits};
+pub use types::{
+    CgroupSettings, CgroupVersion, CpuSet, FoundLease, GroupPressure, GroupUsage, IoRule, Limits,
+};
+pub use types::{Pressure, Stall};
 pub use worker::{Entry, PidFd, ProcessId, WorkerCommand, WorkerProcess, enter, identify, is_alive, spawn};

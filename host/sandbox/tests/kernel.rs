@@ -73,7 +73,7 @@ fn until(what: &str, mut reached: impl FnMut() -> bool) {
 }
 
 fn small() -> Limits {
-    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(64)), pids: Some(16), gpu_minors: None }
+    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(64)), pids: Some(16), ..Limits::default() }
 }
 
 #[test]
