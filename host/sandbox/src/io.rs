@@ -1,11 +1,14 @@
 //! Rates on block devices: v2's `io.max` (`Documentation/admin-guide/cgroup-v2.rst`, "IO") and v1's `blkio.throttle.*`
 //! (`Documentation/admin-guide/cgroup-v1/blkio-controller.rst`). One entry a rate.
 //!
-//! v1 sees I/O where a process does it: reads that miss the page cache, and writes that are direct or synchronous. What
+//! v1 knows no hierarchy of rates: a rule holds for what is directly in its group ("Hierarchical Cgroups" there), so that
+//! is where processes of such a lease are. It sees I/O where a process does it: reads that miss the page cache, and writes that are direct or synchronous. What
 //! the kernel writes back later belongs to nobody there, so a v1 write limit is best effort.
 
-use crate::IoRule;
+use crate::kernel_fs::{children, processes, read_optional};
 use crate::setting::{Part, Setting};
+use crate::{CgroupError, IoRule};
+use std::path::Path;
 
 /// v1 keeps operations a second in 32 bits.
 const V1_MAX_IOPS: u64 = u32::MAX as u64;
@@ -74,6 +77,27 @@ pub(crate) const V1_FILES: [&str; 4] = [
     "blkio.throttle.read_iops_device",
     "blkio.throttle.write_iops_device",
 ];
+
+/// Whether a v1 group has rates.
+pub(crate) fn has_rates(dir: &Path) -> bool {
+    let has_rule = |file: &str| {
+        read_optional(&dir.join(file)).is_ok_and(|text| text.is_some_and(|text| !text.is_empty()))
+    };
+    V1_FILES.iter().any(|file| has_rule(file))
+}
+
+/// Why a v1 group's rates do not hold for all of the lease: a command inside it made a group of its own below.
+///
+/// # Errors
+/// When a group cannot be read.
+pub(crate) fn beside_rates(dir: &Path) -> Result<Option<String>, CgroupError> {
+    for child in children(dir)? {
+        if !processes(&child)?.is_empty() {
+            return Ok(Some(format!("cgroup v1 does not hold it for the processes in {}", child.display())));
+        }
+    }
+    Ok(None)
+}
 
 /// For each device in the text of a file of v1 or of `io.max`, what to write so that it has no rule.
 pub(crate) fn without_rules(text: &str) -> Vec<(Part, String)> {

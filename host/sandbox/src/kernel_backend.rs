@@ -11,7 +11,7 @@ use crate::setting::{Facts, Mode, Setting};
 use crate::tree::{Tree, check_leaf};
 use crate::{CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, FoundLease};
 use crate::{GroupPressure, GroupUsage, Limits};
-use crate::{attach, cpuset, freeze, gpu, kill, pressure, resize, usage, v1, v2};
+use crate::{attach, cpuset, freeze, gpu, io, kill, pressure, resize, usage, v1, v2};
 use hypermesh_model::{EnforcementEntry, EnforcementReceipt, EnforcementState, LeaseId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -145,11 +145,33 @@ impl KernelBackend {
                 Err(reason) => setting.unenforced(reason),
             });
         }
+        self.check_rates(lease, leaf, &mut entries)?;
         if let Some(allowed) = &limits.gpu_minors {
             entries.extend(self.filter_gpus(lease, leaf, &gpu::denied(&self.gpu_minors, allowed), mode)?);
         }
         let cgroups = self.tree.joined(lease, leaf).iter().map(|dir| dir.display().to_string()).collect();
         Ok(EnforcementReceipt { cgroup_version: self.version.to_string(), cgroups, entries })
+    }
+
+    /// v1: rates hold only for processes that are directly in the group.
+    fn check_rates(
+        &self,
+        lease: &LeaseId,
+        leaf: Option<&str>,
+        entries: &mut [EnforcementEntry],
+    ) -> Result<(), CgroupError> {
+        let is_rate = |entry: &&mut EnforcementEntry| entry.limit.starts_with("io_") && entry.file.is_some();
+        let mut rates = entries.iter_mut().filter(is_rate).peekable();
+        if rates.peek().is_none() {
+            return Ok(());
+        }
+        let Some(dir) = self.tree.dir_of("blkio", lease, leaf) else { return Ok(()) };
+        if let Some(reason) = io::beside_rates(&dir)? {
+            for entry in rates {
+                (entry.state, entry.reason) = (EnforcementState::Unenforced, Some(reason.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// No entry when every GPU is granted: there is nothing to keep away.

@@ -5,7 +5,7 @@
 //!   come first and the result is looked at (`Documentation/admin-guide/cgroup-v2.rst`, "memory.max"). v1 says EBUSY.
 //! - v1 keeps memory <= memory + swap at every moment: the sum is raised first and lowered last.
 //! - A burst must fit its quota: it is taken to nothing before the quota changes.
-//! - On v1 the hierarchies that only some leases join are joined and left here, processes included.
+//! - On v1 a lease that gets rates of a device only now joins that hierarchy, processes included.
 //!
 //! The same steps put right what somebody else changed: a `create` of a lease that exists comes here too.
 
@@ -101,7 +101,7 @@ fn apply<'a>(
 ) -> Result<(), CgroupError> {
     let memory_now = held(backend, lease, "memory")?;
     let grows = limits.memory.is_none_or(|memory| memory.0 >= memory_now);
-    if limits.io.is_some()
+    if v1::wanted(limits).contains(&"blkio")
         && let Some(hierarchy) = backend.tree.of("blkio")
     {
         enlist(backend, hierarchy, lease)?;
@@ -219,16 +219,18 @@ fn drop_other_rules(
     Ok(())
 }
 
-/// v1: a lease that joins a hierarchy late brings its leaves and their processes.
+/// v1: a lease that gets rates takes its processes into the very group that has them, from leaves if they were counted
+/// there.
 fn enlist(backend: &KernelBackend, hierarchy: &Hierarchy, lease: &LeaseId) -> Result<(), CgroupError> {
-    let Some(first) = backend.tree.hierarchies.first() else { return Ok(()) };
     let folders = backend.tree.folders.as_ref();
-    make_group(folders, &hierarchy.dir(lease, None))?;
-    for leaf in children(&first.dir(lease, None))? {
-        let Some(name) = leaf.file_name().and_then(|name| name.to_str()) else { continue };
-        let target = hierarchy.dir(lease, Some(name));
-        make_group(folders, &target)?;
-        gather(&target, || processes(&leaf).map(BTreeSet::from_iter))?;
+    let own = hierarchy.dir(lease, None);
+    make_group(folders, &own)?;
+    gather(&own, || backend.tree.processes(lease, None))?;
+    for leaf in children(&own)? {
+        if let Err(error) = folders.remove(&leaf) {
+            // What still runs there shows in the receipt.
+            tracing::debug!(group = %leaf.display(), %error, "not removed");
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! it, so that what a crash left half made is found and removed. Not every hierarchy holds every lease: see [`Holds`].
 
 use crate::kernel_fs::{Folders, children, make_group, processes};
-use crate::{CgroupError, FoundLease, marks};
+use crate::{CgroupError, FoundLease, io, marks};
 use hypermesh_model::LeaseId;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +25,10 @@ const MAX_LEAF_NAME: usize = 128;
 pub(crate) enum Holds {
     /// All.
     Every,
-    /// Those with a limit that only this hierarchy has; the others stay in its root.
-    Wanted,
+    /// blkio on v1. A rate holds only for what is in the very group that has it (throttling there knows no hierarchy), so
+    /// processes of a lease with rates are directly in the lease's group; those of others are in leaves where the kernel
+    /// `counts`, and nowhere else.
+    Rates { counts: bool },
     /// All, without leaves: cpuset on v1, which takes processes anywhere, and where a leaf would have to be given the
     /// lease's cores again and again.
     Flat,
@@ -66,7 +68,10 @@ impl Hierarchy {
     pub(crate) fn joined(&self, lease: &LeaseId, leaf: Option<&str>) -> Option<PathBuf> {
         match self.holds {
             Holds::Every => Some(self.dir(lease, leaf)),
-            Holds::Wanted => self.dir(lease, None).is_dir().then(|| self.dir(lease, leaf)),
+            Holds::Rates { .. } => {
+                let existing = |dir: PathBuf| Some(dir).filter(|dir| dir.is_dir());
+                existing(self.dir(lease, leaf)).or_else(|| existing(self.dir(lease, None)))
+            }
             // A lease that an earlier build made has none.
             Holds::Flat => Some(self.dir(lease, None)).filter(|own| own.is_dir()),
         }
@@ -74,11 +79,13 @@ impl Hierarchy {
 
     /// Whether the group is to be made here.
     fn makes(&self, lease: &LeaseId, leaf: Option<&str>, wanted: &[&str]) -> bool {
-        let is_wanted = || wanted.iter().any(|controller| self.has(controller));
         match (self.holds, leaf) {
             (Holds::Every, _) | (Holds::Flat, None) => true,
-            (Holds::Wanted, Some(_)) => self.dir(lease, None).is_dir(),
-            (Holds::Wanted, None) => is_wanted(),
+            (Holds::Rates { counts }, None) => counts || wanted.iter().any(|controller| self.has(controller)),
+            (Holds::Rates { counts }, Some(_)) => {
+                let own = self.dir(lease, None);
+                counts && own.is_dir() && !io::has_rates(&own)
+            }
             (Holds::Flat, Some(_)) => false,
         }
     }

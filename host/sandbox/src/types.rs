@@ -129,7 +129,8 @@ pub struct GroupUsage {
     /// ends as a whole, the kernel may count its first victim twice.
     pub oom_kills: Option<u64>,
     /// Bytes read from and written to block devices. v1 counts only where the kernel's throttle policy is active
-    /// (always before Linux 6.10, since then on devices that ever had a throttle rule); otherwise `None`.
+    /// (always before Linux 6.10, since then on devices that ever had a throttle rule); otherwise `None`, as for a leaf of a
+    /// lease with rates, which v1 counts only as a whole.
     pub io_bytes: Option<u64>,
     /// Bytes read from block devices; known when `io_bytes` is.
     pub io_read_bytes: Option<u64>,

@@ -106,7 +106,7 @@ pub(crate) fn open(
     let prepare = |top: &Path| match (has("memory"), holds) {
         (true, _) => use_hierarchy(top),
         (false, Holds::Flat) => cpuset::fill(&place.mount, top),
-        (false, Holds::Every | Holds::Wanted) => Ok(()),
+        (false, Holds::Every | Holds::Rates { .. }) => Ok(()),
     };
     let node = make_node(&top, node, folders, prepare)?;
     if holds == Holds::Flat {
@@ -121,7 +121,7 @@ pub(crate) fn open(
 fn holds(place: &Place) -> Holds {
     match place.controllers.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["cpuset"] => Holds::Flat,
-        ["blkio"] if !usage::counts_io(&place.mount) => Holds::Wanted,
+        ["blkio"] => Holds::Rates { counts: usage::counts_io(&place.mount) },
         _others => Holds::Every,
     }
 }
