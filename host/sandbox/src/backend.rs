@@ -94,7 +94,8 @@ pub trait CgroupBackend: Send + Sync {
     /// From now on `tell` hears of each lease in which a process was killed for memory, as soon as the kernel says so,
     /// perhaps more than once. It ends the lease; on v2 the kernel has killed all of it already. Leases that exist, e.g.
     /// after a restart, are watched from now on, new ones by `create`. What happened while nobody watched shows in
-    /// [`GroupUsage::oom_kills`]. A second call replaces `tell`.
+    /// [`GroupUsage::oom_kills`]. A second call replaces `tell`. A leaf that runs into a limit of its own is told of on v2
+    /// only.
     ///
     /// v1 needs a descriptor a lease; the soft limit on open files is raised to the hard one here, and a lease that can't
     /// be watched is an error of `create`. v2 needs one in all.

@@ -13,7 +13,7 @@
 use crate::journal::Journal;
 use crate::kernel_backend::KernelBackend;
 use crate::kernel_fs::{children, read, read_optional, write};
-use crate::setting::{Facts, Mode, Part, Setting};
+use crate::setting::{Facts, Mode, Setting};
 use crate::{CgroupError, CgroupVersion, CpuSet, Limits, marks};
 use hypermesh_model::{CpuMode, EnforcementEntry, EnforcementState, LeaseId};
 use std::collections::BTreeSet;
@@ -27,9 +27,6 @@ const TRIES: u32 = 5;
 const EXCLUSIVE_NOTE: &str = "no other lease runs on these cores; processes outside of leases may";
 const CPUS: &str = "cpuset.cpus";
 const MEMS: &str = "cpuset.mems";
-/// On v2: all that the group above has. As a line, since a write of no bytes would not reach the kernel.
-const INHERIT: &str = "\n";
-
 /// A set of CPUs.
 pub(crate) type Cpus = BTreeSet<u32>;
 
@@ -224,9 +221,11 @@ impl KernelBackend {
         }
         // Without the controller nothing can be pinned, so nothing needs to be kept away.
         let Some(node) = self.cores_node() else { return Ok(()) };
-        let effective = node.join(if self.is_v2() { "cpuset.cpus.effective" } else { CPUS });
-        let Some(all) = read_optional(&effective)? else { return Ok(()) };
-        let wanted = Some(wanted).filter(|wanted| parse(&all).is_none_or(|all| all != *wanted));
+        let all = self.all_cpus()?;
+        if all.is_empty() {
+            return Ok(());
+        }
+        let wanted = Some(wanted).filter(|wanted| *wanted != all);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if *shared == wanted {
             return Ok(());
@@ -259,16 +258,28 @@ impl KernelBackend {
 
     /// Gives a lease these CPUs, or all of the node's. It may end meanwhile.
     fn give_shared(&self, dir: &Path, cpus: Option<&Cpus>) -> Result<(), CgroupError> {
-        let given = match (cpus, self.is_v2()) {
-            (Some(cpus), true) => write(&dir.join(CPUS), &list(cpus)),
-            (None, true) => write(&dir.join(CPUS), INHERIT),
-            (Some(cpus), false) => rewrite(dir, cpus),
-            (None, false) => cpus_above(dir).and_then(|all| rewrite(dir, &all)),
+        let given = match cpus {
+            Some(cpus) => self.write_cpus(dir, cpus),
+            None => self.all_cpus().and_then(|all| self.write_cpus(dir, &all)),
         };
         match given {
             Err(error) if error.is_missing() => Ok(()),
             given => given,
         }
+    }
+
+    fn write_cpus(&self, dir: &Path, cpus: &Cpus) -> Result<(), CgroupError> {
+        if self.is_v2() { write(&dir.join(CPUS), &list(cpus)) } else { rewrite(dir, cpus) }
+    }
+
+    /// What the node's folder has to give. Never empty: v2 takes no empty list back while processes are in the group.
+    fn all_cpus(&self) -> Result<Cpus, CgroupError> {
+        Ok(parse(&self.all(CPUS, "cpuset.cpus.effective")?).unwrap_or_default())
+    }
+
+    fn all(&self, on_v1: &str, on_v2: &str) -> Result<String, CgroupError> {
+        let Some(node) = self.cores_node() else { return Ok(String::new()) };
+        Ok(read_optional(&node.join(if self.is_v2() { on_v2 } else { on_v1 }))?.unwrap_or_default())
     }
 
     /// Pins a live lease to other cores, or lets it go from them.
@@ -284,29 +295,25 @@ impl KernelBackend {
         if !dir.is_dir() || (!is_pinned && !was_pinned) {
             return Ok(());
         }
+        let all_mems = self.all(MEMS, "cpuset.mems.effective")?;
+        // On v2 an empty file means all; once it is not, all have to be named.
+        let or = |held: String, all: String| if held.is_empty() { all } else { held };
         let held = |file| Ok::<_, CgroupError>(read_optional(&dir.join(file))?.unwrap_or_default());
-        let (cpus, mems, group) = (held(CPUS)?, held(MEMS)?, dir.clone());
+        let cpus = parse(&held(CPUS)?).filter(|cpus| !cpus.is_empty()).map_or_else(|| self.all_cpus(), Ok)?;
+        let (mems, group) = (or(held(MEMS)?, all_mems.clone()), dir.clone());
         journal.note(move || {
             self.mark(&group, was_pinned)?;
-            write(&group.join(MEMS), &Part::Whole.restore(&mems))?;
-            match parse(&cpus).filter(|cpus| !cpus.is_empty() && !self.is_v2()) {
-                Some(cpus) => rewrite(&group, &cpus),
-                None => write(&group.join(CPUS), &Part::Whole.restore(&cpus)),
-            }
+            write(&group.join(MEMS), &mems)?;
+            self.write_cpus(&group, &cpus)
         });
         if is_pinned {
             return self.pin(lease, None, limits, Mode::Write).map(|_entry| ());
         }
         self.mark(&dir, false)?;
-        write(&dir.join(MEMS), if self.is_v2() { INHERIT } else { &self.facts.mems })?;
+        write(&dir.join(MEMS), &all_mems)?;
         let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         self.give_shared(&dir, shared.as_ref())
     }
-}
-
-fn cpus_above(dir: &Path) -> Result<Cpus, CgroupError> {
-    let above = dir.parent().unwrap_or(dir).join(CPUS);
-    Ok(parse(&read(&above)?).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -79,7 +79,12 @@ fn fill(group: &Path, controllers: &str) -> io::Result<()> {
                 vec![("io.stat", "254:0 rbytes=100 wbytes=28 rios=7 wios=1 dbytes=0 dios=0"), ("io.max", "")]
             }
             // What is effective stays CPU 1, whatever is written: a plain file.
-            "cpuset" => vec![("cpuset.cpus", ""), ("cpuset.mems", ""), ("cpuset.cpus.effective", "1")],
+            "cpuset" => vec![
+                ("cpuset.cpus", ""),
+                ("cpuset.mems", ""),
+                ("cpuset.cpus.effective", "1"),
+                ("cpuset.mems.effective", "0"),
+            ],
             other => panic!("the fixture knows no {other}"),
         });
     }

@@ -230,7 +230,7 @@ impl KernelBackend {
     fn fill_lease(&self, lease: &LeaseId, limits: &Limits) -> Result<EnforcementReceipt, CgroupError> {
         if self.version == CgroupVersion::V2
             && let Some(dir) = self.tree.unified_dir(lease, None)
-            && let Err(error) = v2::enable(&dir)
+            && let Err(error) = v2::enable_for_leaves(&dir)
         {
             // The lease's own limits do not need it; those of a leaf will say what they lack.
             tracing::warn!(group = %dir.display(), reason = error.reason(), "leaves lack a controller");
@@ -326,7 +326,11 @@ impl CgroupBackend for KernelBackend {
             return Ok(());
         }
         let watch = match self.tree.hierarchies.first() {
-            Some(only) if self.version == CgroupVersion::V2 => OomWatch::on_v2(tell, &only.node)?,
+            Some(only) if self.version == CgroupVersion::V2 => match OomWatch::on_v2(tell, &only.node) {
+                // Without the memory controller no lease has a limit to run into.
+                Err(error) if error.is_missing() => return Ok(()),
+                watch => watch?,
+            },
             Some(_) | None => OomWatch::on_v1(tell)?,
         };
         if let Some(hierarchy) = self.tree.of("memory") {

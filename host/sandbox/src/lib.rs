@@ -43,6 +43,8 @@ pub mod worker;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod v2_live_tests;
+#[cfg(test)]
 mod v2_tests;
 
 pub use backend::{CgroupBackend, TellOom, open};

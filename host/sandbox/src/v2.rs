@@ -15,7 +15,7 @@ use crate::{CgroupError, Limits, cpu, io};
 use hypermesh_model::CpuMode;
 use std::path::{Path, PathBuf};
 
-/// The controllers that leases use.
+/// The controllers that leases use; their leaves use all but the last, since cores are given to the lease.
 const CONTROLLERS: [&str; 5] = ["cpu", "memory", "pids", "io", "cpuset"];
 /// The leaf that the node itself moves to; also the name to give `DelegateSubgroup=` of a systemd unit.
 const NODE_LEAF: &str = "node";
@@ -88,11 +88,23 @@ pub(crate) fn changes(limits: &Limits, facts: &Facts) -> Vec<Setting> {
 /// # Errors
 /// The kernel's first refusal; what could be enabled is.
 pub(crate) fn enable(dir: &Path) -> Result<(), CgroupError> {
+    hand_down(dir, &CONTROLLERS)
+}
+
+/// The same for the leaves of a lease.
+///
+/// # Errors
+/// As for `enable`.
+pub(crate) fn enable_for_leaves(dir: &Path) -> Result<(), CgroupError> {
+    hand_down(dir, &CONTROLLERS[..CONTROLLERS.len() - 1])
+}
+
+fn hand_down(dir: &Path, controllers: &[&str]) -> Result<(), CgroupError> {
     let have = words(&dir.join("cgroup.controllers"))?;
     let file = dir.join("cgroup.subtree_control");
     let enabled = words(&file)?;
     let missing = |c: &&&str| have.iter().any(|h| h == **c) && !enabled.iter().any(|e| e == **c);
-    let orders: Vec<String> = CONTROLLERS.iter().filter(missing).map(|c| format!("+{c}")).collect();
+    let orders: Vec<String> = controllers.iter().filter(missing).map(|c| format!("+{c}")).collect();
     if orders.is_empty() || write(&file, &orders.join(" ")).is_ok() {
         return Ok(());
     }

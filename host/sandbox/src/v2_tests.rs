@@ -130,7 +130,7 @@ fn a_lease_is_written_read_back_and_gone() {
     let held: Vec<_> = receipt.entries.iter().map(|e| e.limit.as_str()).collect();
     assert_eq!(held, ["cpu", "cpu_weight", "memory", "swap", "oom_group", "pids"]);
     backend.create_leaf(&lease, "exec-1", None).unwrap();
-    assert_eq!(text(dir.join("exec-1/cgroup.controllers")), "cpu memory pids io cpuset");
+    assert_eq!(text(dir.join("exec-1/cgroup.controllers")), "cpu memory pids io");
     assert_eq!(backend.join_files(&lease, "exec-1"), [dir.join("exec-1/cgroup.procs")]);
     let usage = backend.usage(&lease, None).unwrap();
     assert_eq!((usage.cpu_time_ns, usage.throttled_periods), (Some(1_500_000), Some(4)));

@@ -158,13 +158,16 @@ fn who_shares_a_core_gets_it_by_weight() {
     assert_eq!((weight.limit.as_str(), weight.state), ("cpu_weight", EnforcementState::BestEffort));
     let spinners = [node.spinner(&heavy), node.spinner(&light)];
     let used = || (node.cpu_time(&heavy), node.cpu_time(&light));
-    let (from, began) = (used(), Instant::now());
-    until("taking turns", || used().1 - from.1 > 300_000_000);
-    let now = used();
-    let ratio = f64::from(u32::try_from((now.0 - from.0) / 1000).unwrap())
-        / f64::from(u32::try_from((now.1 - from.1) / 1000).unwrap());
+    let (from, began, mut ratio) = (used(), Instant::now(), 0.0);
+    // Turns are some milliseconds long, on a machine that is busy itself much longer: the more of them, the nearer.
+    until("dividing by weight", || {
+        let now = used();
+        let spent = |from: u64, now: u64| f64::from(u32::try_from((now - from) / 1000).unwrap());
+        let light = spent(from.1, now.1);
+        ratio = spent(from.0, now.0) / light;
+        light > 200_000.0 && (2.4..3.75).contains(&ratio)
+    });
     eprintln!("750 to 250 milli-CPU: {ratio:.2} to 1 over {:?}", began.elapsed());
-    assert!((2.2..4.0).contains(&ratio), "{ratio}");
     spinners.into_iter().for_each(end);
 }
 

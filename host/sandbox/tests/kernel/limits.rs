@@ -75,10 +75,10 @@ fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
     eprintln!("25 % of a core: {share} %, throttled in {held} of 20 periods");
     assert!(share <= 27.0, "{share} %");
     // Not held back in a period: then others took the CPU, and a share below the quota says nothing about it.
-    if held >= 18 {
+    if held >= 18 && !is_emulated() {
         assert!(share >= 23.0, "{share} %");
     } else {
-        skip(test, "the lower bound: other processes keep the machine busy");
+        skip(test, "the lower bound: others keep the machine busy, or it is emulated");
     }
     assert!(node.0.leases().unwrap()[0].populated);
     assert_eq!(node.0.processes(&lease, None).unwrap(), [spinner.id()]);

@@ -1,7 +1,7 @@
 //! A node of a test's own, whose groups go away with it, and processes inside its leases.
 
 use hypermesh_model::{Bytes, LeaseId, MilliCpu, NodeId};
-use hypermesh_sandbox::{CgroupBackend, CgroupSettings, Limits, open};
+use hypermesh_sandbox::{CgroupBackend, CgroupSettings, CgroupVersion, Limits, open};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -61,9 +61,12 @@ impl Node {
         Some(Self(backend, Some(root)))
     }
 
-    /// As the machine is, and once more without cgroup2 where that leaves something.
+    /// As the machine is, and on a hybrid one once more without cgroup2.
     pub(crate) fn start_on_each(test: &str) -> Vec<Self> {
-        Self::start(test, vec![]).into_iter().chain(Self::start_on_v1(test)).collect()
+        let real = Self::start(test, vec![]);
+        let is_hybrid = real.as_ref().is_some_and(|node| node.0.version() == CgroupVersion::Hybrid);
+        let on_v1 = if is_hybrid { Self::start_on_v1(test) } else { None };
+        real.into_iter().chain(on_v1).collect()
     }
 
     fn start_as(
