@@ -227,33 +227,30 @@ impl KernelBackend {
         }
         let wanted = Some(wanted).filter(|wanted| *wanted != all);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if *shared == wanted {
+        if wanted.is_some() && *shared == wanted {
             return Ok(());
         }
+        // Gone while the leases are told, so that a restart in between tells all of them again.
+        marks::clear(node, marks::SHARED);
         let is_shared = |dir: &PathBuf| marks::get(dir, marks::PINNED).is_none();
         let leases: Vec<PathBuf> = children(node)?.into_iter().filter(is_shared).collect();
-        for (index, dir) in leases.iter().enumerate() {
-            if let Err(error) = self.give_shared(dir, wanted.as_ref()) {
-                for dir in &leases[..index] {
+        let told = leases.iter().try_for_each(|dir| self.give_shared(dir, wanted.as_ref()));
+        match &told {
+            Ok(()) => *shared = wanted,
+            Err(_) => {
+                for dir in &leases {
                     if let Err(error) = self.give_shared(dir, shared.as_ref()) {
-                        tracing::warn!(reason = error.reason(), "a lease keeps CPUs that it should not");
+                        tracing::warn!(reason = error.reason(), "a lease has CPUs that it should not");
                     }
                 }
-                return Err(error);
             }
         }
-        let noted = match &wanted {
-            Some(cpus) => marks::set(node, marks::SHARED, &list(cpus)),
-            None => {
-                marks::clear(node, marks::SHARED);
-                Ok(())
-            }
-        };
-        if let Err(error) = noted {
+        if let Some(cpus) = shared.as_ref()
+            && let Err(error) = marks::set(node, marks::SHARED, &list(cpus))
+        {
             tracing::debug!(%error, "the shared CPUs have to be told again after a restart");
         }
-        *shared = wanted;
-        Ok(())
+        told
     }
 
     /// Gives a lease these CPUs, or all of the node's. It may end meanwhile.

@@ -16,6 +16,7 @@ pub mod backend;
 mod cpu;
 mod cpuset;
 mod detect;
+mod enforce;
 mod error;
 mod freeze;
 mod gpu;

@@ -92,7 +92,7 @@ fn memory_is_counted_by_kind() {
     let test = "memory_is_counted_by_kind";
     let Some(node) = Node::start(test, vec![]) else { return };
     let lease = node.lease(&small());
-    let holder = node.shell(&lease, "x=$(head -c 8388608 /dev/zero | tr '\\0' x); while :; do sleep 1; done");
+    let holder = node.shell(&lease, "dd if=/dev/zero bs=8388608 count=1 | sleep 600");
     let usage = || node.0.usage(&lease, Some(LEAF)).unwrap();
     until("holding 8 MiB", || usage().memory_anon.is_some_and(|anon| anon >= Bytes::mib(8)));
     let usage = usage();

@@ -9,15 +9,12 @@ fn memory(mib: u64) -> Limits {
     Limits { memory: Some(Bytes::mib(mib)), ..small() }
 }
 
-/// A process that holds so many MiB of anonymous memory.
+/// Processes of which one holds so many MiB of anonymous memory: a buffer that nobody takes.
 fn holder(node: &Node, lease: &LeaseId, mib: u64) -> Child {
     let bytes = mib << 20;
-    let script = format!("x=$(head -c {bytes} /dev/zero | tr '\\0' x); while :; do sleep 1; done");
-    let child = node.shell(lease, &script);
+    let child = node.shell(lease, &format!("dd if=/dev/zero bs={bytes} count=1 | sleep 600"));
     until("holding memory", || {
         node.0.usage(lease, None).unwrap().memory_anon.is_some_and(|anon| anon >= Bytes(bytes))
-            // The shell, and its pause where that is a program: those that filled it have ended.
-            && node.0.usage(lease, None).unwrap().pids_current.is_some_and(|pids| pids <= 2)
     });
     child
 }
