@@ -12,6 +12,7 @@ mod error;
 pub mod execution;
 mod exit;
 mod internal;
+mod join;
 mod machine;
 mod reconcile;
 mod records;

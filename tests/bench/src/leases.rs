@@ -7,7 +7,7 @@ use crate::report::{Baseline, Row};
 use crate::statistics::summary;
 use hypermesh_client::Client;
 use hypermesh_harness::Node;
-use hypermesh_wire::allocations::{CreateAllocation, Requirements};
+use hypermesh_wire::allocations::CreateAllocation;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,12 +64,7 @@ fn row(name: String, ours: Result<crate::statistics::Summary, String>, baseline:
 }
 
 fn request() -> CreateAllocation {
-    CreateAllocation {
-        asset_id: "cpu".into(),
-        amount: PERCENT,
-        duration: DURATION,
-        requirements: Requirements::default(),
-    }
+    CreateAllocation::new("cpu", PERCENT, DURATION)
 }
 
 fn hold(client: &Client, count: usize) -> Result<Vec<String>, BenchError> {

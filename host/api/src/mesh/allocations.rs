@@ -2,6 +2,7 @@
 
 use crate::auth::Caller;
 use crate::convert;
+use crate::convert::allocations::Beside;
 use crate::docs::ById;
 use crate::extract::{Body, Id, Params};
 use crate::paging::page;
@@ -12,7 +13,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use axum::{Extension, Json};
-use hypermesh_model::LeaseId;
+use hypermesh_model::{Lease, LeaseId};
 use hypermesh_wire::allocations::{Allocation, AllocationQuery, CreateAllocation, Enforcement};
 use hypermesh_wire::assets::Message;
 use utoipa_axum::router::OpenApiRouter;
@@ -44,7 +45,7 @@ async fn create_allocation(
     let leased = state.mesh.allocate(&by, convert::allocations::new(&body)?).await;
     let lease = leased.map_err(|error| Draft::from(error).naming("asset_id"))?;
     let location = format!("/api/v1/allocations/{}", lease.id);
-    Ok(Created { location, body: convert::allocations::shown(lease) })
+    Ok(Created { location, body: shown(lease) })
 }
 
 /// All allocations, ended ones included
@@ -61,16 +62,17 @@ async fn list_allocations(
     leases.retain(|lease| {
         asset_id.as_deref().is_none_or(|id| id == lease.asset_id.as_str())
             && query.status.is_none_or(|status| status == convert::allocations::shown_status(lease.status))
+            && query.phase.is_none_or(|phase| phase == convert::allocations::shown_phase(lease.status))
     });
     let page = page(leases, |lease| lease.id.as_str(), query.limit, query.after.as_deref())?;
-    Ok(page.map(convert::allocations::shown).answer(&uri))
+    Ok(page.map(shown).answer(&uri))
 }
 
 /// One allocation
 #[utoipa::path(get, path = "/api/v1/allocations/{id}", tag = "allocations", params(ById),
     responses((status = 200, description = "The allocation", body = Allocation)))]
 async fn get_allocation(State(state): State<ApiState>, Id(id): Id<LeaseId>) -> Answer<Json<Allocation>> {
-    Ok(Json(convert::allocations::shown(state.mesh.lease(&id)?)))
+    Ok(Json(shown(state.mesh.lease(&id)?)))
 }
 
 /// What the kernel enforces of an allocation, read back now
@@ -78,7 +80,8 @@ async fn get_allocation(State(state): State<ApiState>, Id(id): Id<LeaseId>) -> A
     responses((status = 200, description = "Each limit, its kernel file and the value in it", body = Enforcement)))]
 async fn get_enforcement(State(state): State<ApiState>, Id(id): Id<LeaseId>) -> Answer<Json<Enforcement>> {
     let view = state.mesh.enforcement(&id).await?;
-    Ok(Json(convert::allocations::enforcement(id, view)))
+    let join = state.mesh.join_files(&id)?;
+    Ok(Json(convert::allocations::enforcement(id, view, join)))
 }
 
 /// Release an allocation; what runs in it is killed
@@ -88,4 +91,8 @@ async fn get_enforcement(State(state): State<ApiState>, Id(id): Id<LeaseId>) -> 
 async fn release_allocation(State(state): State<ApiState>, Id(id): Id<LeaseId>) -> Answer<Json<Message>> {
     state.mesh.release(&id).await?;
     Ok(message(format!("allocation {id} is released")))
+}
+
+fn shown(lease: Lease) -> Allocation {
+    convert::allocations::shown(lease, Beside::default())
 }

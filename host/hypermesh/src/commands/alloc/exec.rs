@@ -20,6 +20,8 @@ use std::process::ExitStatus;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Stands in the lease's join files for the name of a group that the joiner makes.
+const LEAF: &str = "{leaf}";
 /// What a shell adds to a signal's number in an exit code.
 const SIGNALLED: i32 = 128;
 
@@ -28,13 +30,13 @@ const SIGNALLED: i32 = 128;
 /// # Errors
 /// When the lease has no cgroup here, when its cgroups can't be written, or when the command can't be started.
 pub(crate) fn run(lease: &Enforcement, command: &[OsString]) -> anyhow::Result<()> {
-    if lease.cgroups.is_empty() {
+    if lease.join.is_empty() {
         bail!(
             "allocation {} has no cgroup: its limits are not enforced here, or it has ended",
             lease.allocation_id
         );
     }
-    let leaves = Leaves::make(&lease.cgroups)?;
+    let leaves = Leaves::make(&lease.join)?;
     let status = wait(&leaves, command)?;
     leaves.remove();
     let code = status.code().unwrap_or_else(|| SIGNALLED + status.signal().unwrap_or(0));
@@ -82,26 +84,38 @@ fn pass_on(child: &Child, signal: Signal) {
     }
 }
 
-/// One cgroup below each of the lease's, removed when dropped.
+/// The cgroups that the command joins. Those that were made for it are removed when this is dropped.
 struct Leaves {
+    /// All of them, in the order in which they are joined.
     folders: Vec<PathBuf>,
+    /// Those that were made.
+    made: Vec<PathBuf>,
 }
 
 impl Leaves {
-    fn make(cgroups: &[String]) -> anyhow::Result<Self> {
-        let mut leaves = Self { folders: Vec::new() };
-        for cgroup in cgroups {
-            let cgroup = Path::new(cgroup);
-            let leaf = cgroup.join(format!("cli-{}", std::process::id()));
-            std::fs::create_dir(&leaf).with_context(|| explain(cgroup))?;
-            leaves.folders.push(leaf.clone());
-            inherit_cpuset(cgroup, &leaf).with_context(|| format!("could not set up {}", leaf.display()))?;
+    fn make(join: &[String]) -> anyhow::Result<Self> {
+        let mut leaves = Self { folders: Vec::new(), made: Vec::new() };
+        let name = format!("cli-{}", std::process::id());
+        for file in join {
+            let path = file.replace(LEAF, &name);
+            let folder = Path::new(&path).parent().unwrap_or(Path::new("/"));
+            if path != *file {
+                leaves.add(folder)?;
+            }
+            leaves.folders.push(folder.to_owned());
         }
         Ok(leaves)
     }
 
+    fn add(&mut self, leaf: &Path) -> anyhow::Result<()> {
+        let group = leaf.parent().unwrap_or(Path::new("/"));
+        std::fs::create_dir(leaf).with_context(|| explain(group))?;
+        self.made.push(leaf.to_owned());
+        inherit_cpuset(group, leaf).with_context(|| format!("could not set up {}", leaf.display()))
+    }
+
     fn remove(mut self) {
-        for folder in std::mem::take(&mut self.folders) {
+        for folder in std::mem::take(&mut self.made) {
             match std::fs::remove_dir(&folder) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -119,7 +133,7 @@ impl Leaves {
 
 impl Drop for Leaves {
     fn drop(&mut self) {
-        for folder in &self.folders {
+        for folder in &self.made {
             // After a failure that is told already.
             let _ = std::fs::remove_dir(folder);
         }
@@ -155,15 +169,20 @@ fn inherit_cpuset(parent: &Path, leaf: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn enforcement(cgroups: &[&Path]) -> Enforcement {
+    fn enforcement(join: &[String]) -> Enforcement {
         Enforcement {
             allocation_id: "a1".into(),
             cgroup_version: "v1".into(),
-            cgroups: cgroups.iter().map(|path| path.display().to_string()).collect(),
+            cgroups: vec![],
+            join: join.to_vec(),
             entries: vec![],
             usage: None,
             read_at: jiff::Timestamp::UNIX_EPOCH,
         }
+    }
+
+    fn entries(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
     }
 
     #[test]
@@ -173,17 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn leaves_are_made_in_every_cgroup_or_in_none() {
+    fn leaves_are_made_where_they_are_asked_for_and_all_or_none() {
         let folder = tempfile::tempdir().unwrap();
-        let lease = enforcement(&[folder.path(), Path::new("/nowhere/at/all")]);
-        let error = Leaves::make(&lease.cgroups).err().unwrap();
+        let leaf = format!("{}/{{leaf}}/cgroup.procs", folder.path().display());
+        let shared = format!("{}/cgroup.procs", folder.path().display());
+        let error =
+            Leaves::make(&[leaf.clone(), "/nowhere/at/all/{leaf}/cgroup.procs".into()]).err().unwrap();
         assert!(format!("{error:#}").contains("could not make a cgroup below /nowhere/at/all"), "{error:#}");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(entries(folder.path()), 0);
 
-        let leaves = Leaves::make(&lease.cgroups[..1]).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let leaves = Leaves::make(&[leaf, shared]).unwrap();
+        assert_eq!((entries(folder.path()), leaves.made.len()), (1, 1));
+        assert_eq!(leaves.folders[1], folder.path());
         leaves.remove();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(entries(folder.path()), 0);
     }
 
     #[test]
