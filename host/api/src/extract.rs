@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::TryStreamExt;
-use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId};
+use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, Subject};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -59,6 +59,14 @@ path_ids! {
     ExecutionId, "execution";
     LeaseId, "allocation";
     NodeId, "node";
+}
+
+impl PathId for Subject {
+    const NOUN: &'static str = "requester";
+    fn read(text: &str) -> Option<Self> {
+        // The rules of any id: a token's name has them too.
+        AssetId::parse(text).ok().map(|id| Self(id.into()))
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> FromRequest<ApiState> for Body<T> {

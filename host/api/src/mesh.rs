@@ -9,3 +9,4 @@ pub(crate) mod executions;
 pub(crate) mod logs;
 pub(crate) mod nodes;
 pub(crate) mod system;
+pub(crate) mod tokens;

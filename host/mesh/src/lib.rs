@@ -18,6 +18,7 @@ mod reconcile;
 mod records;
 mod requests;
 mod start;
+mod tokens;
 
 pub use allocation::{EnforcementView, LeaseUsage};
 pub use assets::MAX_ASSETS;
@@ -30,6 +31,7 @@ pub use requests::{
     LogPage, NewAsset, NewPackage, NewVm, Requirements, Resize,
 };
 pub use start::{Inner, Parts, Settings};
+pub use tokens::{MAX_TOKENS, Role, TokenView};
 
 /// What keys compiled artefacts: the engine's version and configuration.
 ///

@@ -8,6 +8,7 @@ use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
 use crate::machine::Machine;
 use crate::records::NodeRecord;
+use crate::tokens::TokenRecord;
 use crate::{Changing, Mesh};
 use hypermesh_model::{
     Asset, AssetStatus, EventKind, Execution, Lease, LeaseStatus, NodeId, Package, Subject, Timestamp,
@@ -44,6 +45,7 @@ pub(crate) struct Tables {
     pub(crate) executions: Table<Execution>,
     pub(crate) packages: Table<Package>,
     pub(crate) node: Table<NodeRecord>,
+    pub(crate) tokens: Table<TokenRecord>,
 }
 
 /// The parts of a [`Mesh`]; nothing of it is for callers.
@@ -130,6 +132,7 @@ impl Mesh {
             executions: store.table().map_err(store_fault)?,
             packages: store.table().map_err(store_fault)?,
             node: store.table().map_err(store_fault)?,
+            tokens: store.table().map_err(store_fault)?,
         };
         let record = tables.node.all().pop().ok_or_else(|| MeshError::not_found("node record", ""))?;
         let work = settings.data_dir.join("work");

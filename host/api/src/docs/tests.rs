@@ -4,8 +4,8 @@ use super::*;
 use serde_json::Value;
 use std::path::Path;
 
-/// Every route of the contract for port 8446, and those that issue 2 adds.
-const ROUTES: [(&str, &str); 44] = [
+/// Every route of the contract for port 8446, and those that are added to it.
+const ROUTES: [(&str, &str); 47] = [
     ("get", "/health"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -50,6 +50,9 @@ const ROUTES: [(&str, &str); 44] = [
     ("get", "/api/v1/blobs/{digest}"),
     ("delete", "/api/v1/blobs/{digest}"),
     ("get", "/api/v1/events"),
+    ("get", "/api/v1/tokens"),
+    ("post", "/api/v1/tokens"),
+    ("delete", "/api/v1/tokens/{name}"),
 ];
 
 fn document() -> Value {

@@ -39,10 +39,10 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         (status = 422, description = "The asset can not be leased, or the kernel would not enforce the limits")))]
 async fn create_allocation(
     State(state): State<ApiState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Body(body): Body<CreateAllocation>,
 ) -> Answer<Created<Allocation>> {
-    let leased = state.mesh.allocate(&by, convert::allocations::new(&body)?).await;
+    let leased = state.mesh.allocate(caller.subject(), convert::allocations::new(&body)?).await;
     let lease = leased.map_err(|error| Draft::from(error).naming("asset_id"))?;
     let location = format!("/api/v1/allocations/{}", lease.id);
     Ok(Created { location, body: shown(lease) })
@@ -88,7 +88,12 @@ async fn get_enforcement(State(state): State<ApiState>, Id(id): Id<LeaseId>) -> 
 #[utoipa::path(post, path = "/api/v1/allocations/{id}/release", tag = "allocations", params(ById),
     responses((status = 200, description = "It is released", body = Message),
         (status = 409, description = "It is not active")))]
-async fn release_allocation(State(state): State<ApiState>, Id(id): Id<LeaseId>) -> Answer<Json<Message>> {
+async fn release_allocation(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<LeaseId>,
+) -> Answer<Json<Message>> {
+    caller.must_hold(&state.mesh.lease(&id)?.requester, "allocation")?;
     state.mesh.release(&id).await?;
     Ok(message(format!("allocation {id} is released")))
 }

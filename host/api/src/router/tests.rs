@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 mod edge;
 mod flows;
+mod roles;
 
 const TOKEN: &str = "t0ken";
 
@@ -71,7 +72,20 @@ impl Node {
 
     /// Sends a request with the token and, if there is one, a JSON body.
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let request = authorized(method, path).header(header::CONTENT_TYPE, "application/json");
+        self.call_as(TOKEN, method, path, body).await
+    }
+
+    /// The same with another token.
+    async fn call_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let request = request(method, path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json");
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         answer(self.send(request.body(body).unwrap()).await).await
     }
