@@ -1,8 +1,9 @@
-//! Who may do what: which host names are answered, which origins may write, and the token.
+//! Who calls: which host names are answered, which origins may write, and whose token it is. What its holder may do is
+//! decided in `roles`.
 //!
 //! The `Host` list stops DNS rebinding: a page of `evil.example` that resolves to 127.0.0.1 still sends its own name. The
 //! port is not compared, because a forwarded port is no attack and rebinding changes the name. The `Origin` check stops
-//! pages of other sites from writing even if they got hold of the token; the token stops everybody else. Reads are open
+//! pages of other sites from writing even if they got hold of a token; the token stops everybody else. Reads are open
 //! to whoever reaches the loopback interface.
 //!
 //! Decisions are pure functions; the two layers below only fetch the headers.
@@ -10,20 +11,61 @@
 use crate::config::ApiConfig;
 use crate::edge::Edge;
 use crate::problem::{Draft, Kind};
-use axum::extract::{Request, State};
+use crate::roles::{self, Action, Permission};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use hypermesh_mesh::Role;
 use hypermesh_model::Subject;
 use std::net::IpAddr;
 
-/// The subject of the one token that a node has.
-const ADMIN: &str = "admin";
+/// The subject of the token that a node makes at its first start.
+pub(crate) const ADMIN: &str = "admin";
 
-/// The caller of a write, put there by [`guard_writes`].
+/// The caller of a write and what it is about to do, put there by [`guard_writes`].
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(pub(crate) Subject);
+pub(crate) struct Caller {
+    subject: Subject,
+    role: Role,
+    action: Action,
+}
+
+impl Caller {
+    /// Who it is.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Whether it may do everything.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    /// Refuses to use what somebody else holds for something new, but for administrators.
+    pub(crate) fn must_use(&self, holder: &Subject, noun: &str) -> Result<(), Draft> {
+        if self.is_admin() || *holder == self.subject {
+            return Ok(());
+        }
+        Err(self.foreign(holder, noun))
+    }
+
+    fn foreign(&self, holder: &Subject, noun: &str) -> Draft {
+        let detail = format!("the {noun} is held by `{holder}`; yours is a token of `{}`", self.subject);
+        Draft::new(Kind::ForbiddenRole, detail)
+    }
+
+    /// Refuses what somebody else holds, where the role allows only what is its own.
+    pub(crate) fn must_hold(&self, holder: &Subject, noun: &str) -> Result<(), Draft> {
+        match roles::permission(self.role, self.action) {
+            Permission::Always => Ok(()),
+            Permission::Own if *holder == self.subject => Ok(()),
+            Permission::Own => Err(self.foreign(holder, noun)),
+            Permission::Never => Err(roles::refusal(self.role)),
+        }
+    }
+}
 
 /// Whether a method changes nothing (RFC 9110, 9.2.1).
 pub(crate) fn is_safe(method: &Method) -> bool {
@@ -57,13 +99,15 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// Decides on a write. `Err` when a header is there more than once.
+/// Says who writes; `holder` knows the tokens that were made beside the node's own. `Err` when a header is there more than
+/// once.
 fn admit(
     host: &Authority,
     origin: Result<Option<&[u8]>, Draft>,
     authorization: Result<Option<&[u8]>, Draft>,
     config: &ApiConfig,
-) -> Result<Subject, Draft> {
+    holder: impl FnOnce(&[u8]) -> Option<(Subject, Role)>,
+) -> Result<(Subject, Role), Draft> {
     if let Some(origin) = origin?
         && !origin_allowed(origin, host, config)
     {
@@ -71,8 +115,9 @@ fn admit(
         return Err(Draft::new(Kind::Forbidden, detail));
     }
     match authorization?.and_then(bearer) {
-        Some(token) if config.token.matches(token) => Ok(Subject(ADMIN.to_owned())),
-        Some(_) => Err(Draft::new(Kind::Unauthorized, "the token is not this node's")),
+        Some(token) if config.token.matches(token) => Ok((Subject(ADMIN.to_owned()), Role::Admin)),
+        Some(token) => holder(token)
+            .ok_or_else(|| Draft::new(Kind::Unauthorized, "the token is not this node's, or was revoked")),
         None => {
             let detail =
                 "writes need `authorization: Bearer <token>`; the token is in the node's data folder";
@@ -115,7 +160,8 @@ pub(crate) async fn guard_host(
     Ok(next.run(request).await)
 }
 
-/// Layer: lets a write through only with the token and from an allowed origin, and says who the caller is.
+/// Layer: lets a write through only with a token whose role allows it and from an allowed origin, and says who the caller
+/// is.
 pub(crate) async fn guard_writes(
     State(edge): State<Edge>,
     mut request: Request,
@@ -125,8 +171,15 @@ pub(crate) async fn guard_writes(
         let host = host_of(&request)?;
         let headers = request.headers();
         let origin = single(headers, header::ORIGIN);
-        let subject = admit(&host, origin, single(headers, header::AUTHORIZATION), edge.config())?;
-        request.extensions_mut().insert(Caller(subject));
+        let authorization = single(headers, header::AUTHORIZATION);
+        let holder = |token: &[u8]| edge.mesh().authenticate(token);
+        let (subject, role) = admit(&host, origin, authorization, edge.config(), holder)?;
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let action = roles::action(request.method(), route);
+        if roles::permission(role, action) == Permission::Never {
+            return Err(roles::refusal(role));
+        }
+        request.extensions_mut().insert(Caller { subject, role, action });
     }
     Ok(next.run(request).await)
 }
@@ -150,8 +203,9 @@ mod tests {
         let bytes = |text: Option<&'static str>| text.map(str::as_bytes);
         let (origin, authorization) = (origin.map(str::to_owned), authorization.map(str::to_owned));
         let (origin, authorization) = (origin.map(String::leak), authorization.map(String::leak));
-        let verdict =
-            admit(&host, Ok(bytes(origin.map(|s| &*s))), Ok(bytes(authorization.map(|s| &*s))), &config());
+        let holder = |token: &[u8]| (token == b"0ther").then(|| (Subject("ann".into()), Role::Viewer));
+        let (origin, authorization) = (bytes(origin.map(|s| &*s)), bytes(authorization.map(|s| &*s)));
+        let verdict = admit(&host, Ok(origin), Ok(authorization), &config(), holder);
         verdict.map_or_else(|draft| draft.render("/", "r").status().as_u16(), |_| 200)
     }
 
@@ -177,6 +231,7 @@ mod tests {
     fn a_write_needs_the_token() {
         assert_eq!(status(None, Some("Bearer t0ken")), 200);
         assert_eq!(status(None, Some("bearer t0ken")), 200);
+        assert_eq!(status(None, Some("Bearer 0ther")), 200);
         for bad in ["t0ken", "Bearer", "Bearer ", "Bearer t0ke", "Bearer t0ken2", "Basic t0ken", ""] {
             assert_eq!(status(None, Some(bad)), 401, "{bad}");
         }

@@ -10,6 +10,7 @@ pub(crate) mod catalog;
 pub(crate) mod check;
 pub(crate) mod executions;
 pub(crate) mod nodes;
+pub(crate) mod quotas;
 pub(crate) mod vm;
 
 use hypermesh_model::Timestamp;

@@ -14,6 +14,9 @@ use axum::response::{IntoResponse, Response};
 /// How long a browser may keep a preflight's answer, seconds.
 const MAX_AGE: &str = "600";
 
+/// What a page may set.
+const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, last-event-id";
+
 /// Layer: answers preflights and marks answers that listed origins may read.
 pub(crate) async fn share(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
@@ -30,8 +33,8 @@ pub(crate) async fn share(State(edge): State<Edge>, request: Request, next: Next
 
 fn answer_preflight() -> Response {
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, DELETE"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, last-event-id"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS),
         (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
@@ -41,7 +44,7 @@ fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let exposed = HeaderValue::from_static("link, location, retry-after, x-request-id");
+        let exposed = HeaderValue::from_static("etag, link, location, retry-after, x-request-id");
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
 }

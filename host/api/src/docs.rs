@@ -59,6 +59,47 @@ pub(crate) struct ByIdAndName {
     name: String,
 }
 
+/// The name of a token in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ByName {
+    /// Its name.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: String,
+}
+
+/// A requester in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ByRequester {
+    /// The requester: the name of a token, or `admin`.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
+    requester: String,
+}
+
+/// A change that is meant for one generation.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct Matching {
+    /// Only if it is at this generation: the `etag` of an earlier answer, with or without its quotes; `*`
+    /// for any.
+    #[param(rename = "If-Match", required = false, pattern = "^(\\*|\"[0-9]{1,19}\"|[0-9]{1,19})$")]
+    if_match: String,
+}
+
+/// A request that may be sent twice.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct Keyed {
+    /// A key of the caller's choice: the same request with the same key makes one allocation, however often it is sent.
+    #[param(rename = "Idempotency-Key", required = false, pattern = "^[!-~]{1,64}$")]
+    idempotency_key: String,
+}
+
 /// Resuming a stream of events.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -85,7 +126,7 @@ impl ToSchema for Binary {}
 const PROBLEMS: [(&str, Kind, &str); 13] = [
     ("BadRequest", Kind::Invalid, "A member, parameter or header is wrong; `member` names it"),
     ("Unauthorized", Kind::Unauthorized, "The token is missing or wrong"),
-    ("Forbidden", Kind::Forbidden, "The `origin` may not write"),
+    ("Forbidden", Kind::Forbidden, "The `origin` may not write, or the token does not allow it"),
     ("NotFound", Kind::NotFound, "There is no such thing"),
     ("RequestTimeout", Kind::Timeout, "The body came too slowly"),
     ("Conflict", Kind::Conflict, "The state, or the capacity that is free, does not allow it now"),
@@ -98,7 +139,7 @@ const PROBLEMS: [(&str, Kind, &str); 13] = [
     ("Unavailable", Kind::Unavailable, "Too much to do, or stopping; see `retry-after`"),
 ];
 
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("system", "Whether the node lives, is ready and is well"),
     ("assets", "The node's hardware, and what people register"),
     ("allocations", "Leases on a part of the machine, enforced by the kernel"),
@@ -107,6 +148,7 @@ const TAGS: [(&str, &str); 9] = [
     ("blobs", "Input files, by content"),
     ("nodes", "This node and the network"),
     ("events", "What changed"),
+    ("access", "Who may do how much: tokens and quotas"),
     (unbuilt::TAG, "Part of the contract, not of this build"),
 ];
 
@@ -137,9 +179,9 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
     unbuilt::document(&mut api.paths);
     for (path, item) in &mut api.paths.paths {
         let in_path = path.contains('{');
-        let PathItem { get, put, post, delete, .. } = item;
+        let PathItem { get, put, post, delete, patch, .. } = item;
         get.iter_mut().for_each(|operation| add_errors(operation, in_path, false));
-        for operation in [put, post, delete].into_iter().flatten() {
+        for operation in [put, post, delete, patch].into_iter().flatten() {
             add_errors(operation, in_path, true);
             operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
         }

@@ -6,12 +6,14 @@
 
 use crate::config::ApiConfig;
 use crate::problem::{Draft, Kind};
+use crate::state::ApiState;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use hypermesh_mesh::Mesh;
 use hypermesh_telemetry::Metrics;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,17 +22,24 @@ use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the layers need to know: configuration, metrics, and which of the three services they stand before.
+/// What the layers need to know: configuration, who holds which token, metrics, and which of the three services they
+/// stand before.
 #[derive(Debug, Clone)]
 pub(crate) struct Edge {
     config: Arc<ApiConfig>,
+    mesh: Mesh,
     metrics: Metrics,
     service: &'static str,
 }
 
 impl Edge {
-    pub(crate) fn new(config: Arc<ApiConfig>, metrics: Metrics, service: &'static str) -> Self {
-        Self { config, metrics, service }
+    pub(crate) fn new(state: &ApiState, service: &'static str) -> Self {
+        let (config, mesh, metrics) = (Arc::clone(&state.config), state.mesh.clone(), state.metrics.clone());
+        Self { config, mesh, metrics, service }
+    }
+
+    pub(crate) fn mesh(&self) -> &Mesh {
+        &self.mesh
     }
 
     pub(crate) fn config(&self) -> &ApiConfig {

@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::TryStreamExt;
-use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId};
+use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, Subject};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -20,6 +20,12 @@ use std::time::Duration;
 
 /// Longest time for a JSON body to arrive; 1 MiB takes less over any line that reaches a loopback interface.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Names a request, so that it can be sent again (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Longest key, in characters: a UUID or a digest in hexadecimal.
+const MAX_KEY: usize = 64;
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -32,6 +38,12 @@ pub(crate) struct Id<T>(pub(crate) T);
 
 /// The file name in the path of an output.
 pub(crate) struct Name(pub(crate) String);
+
+/// The generation that a change is meant for; `None` for any.
+pub(crate) struct IfMatch(pub(crate) Option<u64>);
+
+/// The key under which a request makes one thing.
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
 
 /// An id that can stand in a path.
 pub(crate) trait PathId: Sized {
@@ -59,6 +71,14 @@ path_ids! {
     ExecutionId, "execution";
     LeaseId, "allocation";
     NodeId, "node";
+}
+
+impl PathId for Subject {
+    const NOUN: &'static str = "requester";
+    fn read(text: &str) -> Option<Self> {
+        // The rules of any id: a token's name has them too.
+        AssetId::parse(text).ok().map(|id| Self(id.into()))
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> FromRequest<ApiState> for Body<T> {
@@ -98,6 +118,47 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Draft> {
         path_part(parts, state, 1).await.map(Self).ok_or_else(|| Draft::not_found("output", "�"))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Draft;
+
+    /// RFC 9110, 13.1.1, of which one strong tag or `*` is taken: a resource here has one representation. Many clients and
+    /// people leave the quotes out, which can mean nothing else.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Draft> {
+        let Some(text) = only_header(&parts.headers, &header::IF_MATCH)? else { return Ok(Self(None)) };
+        let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+        let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        match (text, digits.parse().ok().filter(|_| is_number)) {
+            ("*", _) => Ok(Self(None)),
+            (_, Some(generation)) => Ok(Self(Some(generation))),
+            (_, None) => {
+                let detail = "`if-match` must be the `etag` of an earlier answer, e.g. \"3\", or *";
+                Err(Draft::invalid("if-match", detail))
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Draft;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Draft> {
+        let Some(text) = only_header(&parts.headers, &IDEMPOTENCY_KEY)? else { return Ok(Self(None)) };
+        if (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Self(Some(text.to_owned())));
+        }
+        let detail = format!("`idempotency-key` must be 1 to {MAX_KEY} visible ASCII characters");
+        Err(Draft::invalid("idempotency-key", detail))
+    }
+}
+
+/// The text of a header that may be there once.
+fn only_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Draft> {
+    if headers.get_all(name).iter().count() > 1 {
+        return Err(Draft::invalid(name.as_str(), format!("`{name}` must be there once")));
+    }
+    header_text(headers, name)
 }
 
 /// The n-th parameter of the path, decoded; `None` when it is not UTF-8.
@@ -309,6 +370,44 @@ mod tests {
         assert_eq!(named("status=gone"), Some(Some("status".into())));
         assert_eq!(named("asset_id=%ff"), Some(None));
         assert_eq!(named("asset_id=cpu&limit=3"), None);
+    }
+
+    /// The value, or the header that is blamed.
+    async fn from_header<T: FromRequestParts<(), Rejection = Draft>>(
+        name: &str,
+        texts: &[&str],
+    ) -> Result<T, Option<String>> {
+        let request = texts.iter().fold(Request::builder(), |request, text| request.header(name, *text));
+        let (mut parts, _) = request.body(HttpBody::empty()).unwrap().into_parts();
+        let read = T::from_request_parts(&mut parts, &()).await;
+        read.map_err(|draft| draft.member().map(str::to_owned))
+    }
+
+    #[tokio::test]
+    async fn a_change_is_for_one_generation_or_any() {
+        let read = async |texts: &[&str]| from_header::<IfMatch>("if-match", texts).await.map(|IfMatch(n)| n);
+        assert_eq!(read(&[]).await, Ok(None));
+        assert_eq!(read(&["*"]).await, Ok(None));
+        assert_eq!((read(&["\"7\""]).await, read(&["7"]).await), (Ok(Some(7)), Ok(Some(7))));
+        for bad in
+            ["\"7", "\"\"", "W/\"7\"", "\"-7\"", "\"+7\"", "\"7\", \"8\"", "\"99999999999999999999\"", ""]
+        {
+            assert_eq!(read(&[bad]).await, Err(Some("if-match".into())), "{bad}");
+        }
+        assert_eq!(read(&["\"7\"", "\"7\""]).await, Err(Some("if-match".into())));
+    }
+
+    #[tokio::test]
+    async fn a_key_is_short_and_visible() {
+        let read = async |texts: &[&str]| {
+            from_header::<IdempotencyKey>("idempotency-key", texts).await.map(|IdempotencyKey(key)| key)
+        };
+        assert_eq!(read(&[]).await, Ok(None));
+        assert_eq!(read(&["build-7"]).await, Ok(Some("build-7".into())));
+        for bad in ["", "a b", &"x".repeat(65)] {
+            assert_eq!(read(&[bad]).await, Err(Some("idempotency-key".into())), "{bad}");
+        }
+        assert_eq!(read(&["a", "a"]).await, Err(Some("idempotency-key".into())));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod mesh;
 mod paging;
 mod problem;
 mod respond;
+mod roles;
 mod router;
 mod server;
 mod state;

@@ -5,7 +5,7 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hypermesh_mesh::MeshError;
+use hypermesh_mesh::{MeshError, Shortage};
 use hypermesh_model::error_chain;
 use hypermesh_wire::problem::Problem;
 use jiff::Timestamp;
@@ -25,15 +25,20 @@ pub(crate) enum Kind {
     Invalid,
     Unauthorized,
     Forbidden,
+    /// The token's role, or that somebody else holds it.
+    ForbiddenRole,
     NotFound,
     MethodNotAllowed,
     Timeout,
     Conflict,
     NotEnoughCapacity,
+    PreconditionFailed,
     TooLarge,
     UnsupportedMediaType,
     Misdirected,
     Unprocessable,
+    /// An idempotency key stands for another request.
+    KeyReused,
     Internal,
     NotBuilt,
     Unavailable,
@@ -44,19 +49,22 @@ pub(crate) enum Kind {
 impl Kind {
     /// Every kind but [`Kind::Other`].
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Invalid,
         Self::Unauthorized,
         Self::Forbidden,
+        Self::ForbiddenRole,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Timeout,
         Self::Conflict,
         Self::NotEnoughCapacity,
+        Self::PreconditionFailed,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Misdirected,
         Self::Unprocessable,
+        Self::KeyReused,
         Self::Internal,
         Self::NotBuilt,
         Self::Unavailable,
@@ -68,6 +76,7 @@ impl Kind {
             Self::Invalid => (StatusCode::BAD_REQUEST, "invalid-request", "The request is not valid"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden-origin", "This origin may not write"),
+            Self::ForbiddenRole => (StatusCode::FORBIDDEN, "forbidden", "The token does not allow it"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The resource has no such method")
@@ -76,6 +85,9 @@ impl Kind {
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "The state does not allow it now"),
             Self::NotEnoughCapacity => {
                 (StatusCode::CONFLICT, "not-enough-capacity", "There is not enough capacity")
+            }
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It was changed meanwhile")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::UnsupportedMediaType => (
@@ -91,6 +103,11 @@ impl Kind {
             Self::Unprocessable => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "It is understood but can't be done")
             }
+            Self::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-mismatch",
+                "The key stands for another request",
+            ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The node failed"),
             Self::NotBuilt => (StatusCode::NOT_IMPLEMENTED, "not-built", "This build does not have it"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The node can't do it now"),
@@ -197,15 +214,18 @@ fn extra_header(kind: Kind) -> Option<(HeaderName, &'static str)> {
         Kind::Unavailable => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
         Kind::Invalid
         | Kind::Forbidden
+        | Kind::ForbiddenRole
         | Kind::NotFound
         | Kind::MethodNotAllowed
         | Kind::Timeout
         | Kind::Conflict
         | Kind::NotEnoughCapacity
+        | Kind::PreconditionFailed
         | Kind::TooLarge
         | Kind::UnsupportedMediaType
         | Kind::Misdirected
         | Kind::Unprocessable
+        | Kind::KeyReused
         | Kind::Internal
         | Kind::NotBuilt
         | Kind::Other(_) => None,
@@ -229,11 +249,15 @@ impl From<MeshError> for Draft {
             MeshError::Invalid { member, detail } => Self::invalid(member, detail),
             MeshError::Unfit { member, detail } => Self::new(Kind::Unprocessable, detail).about(&member),
             MeshError::Conflict { detail } => Self::new(Kind::Conflict, detail),
+            MeshError::Precondition { actual, .. } => {
+                let reasons = vec![json!({ "generation": actual })];
+                Self { reasons, ..Self::new(Kind::PreconditionFailed, text).about("if-match") }
+            }
+            MeshError::KeyReused { .. } => Self::new(Kind::KeyReused, text).about("idempotency-key"),
+            MeshError::Forbidden { detail } => Self::new(Kind::ForbiddenRole, detail),
             MeshError::Refused { shortages } => {
-                let detail = shortages.iter().map(|s| {
-                    format!("{}: asked for {} {}, {} free", s.dimension, s.requested, s.unit, s.available)
-                });
-                let detail = format!("not enough capacity: {}", detail.collect::<Vec<_>>().join("; "));
+                let detail = shortages.iter().map(short).collect::<Vec<_>>().join("; ");
+                let detail = format!("not enough capacity: {detail}");
                 let reasons = shortages.iter().map(|shortage| json!(shortage)).collect();
                 Self { reasons, ..Self::new(Kind::NotEnoughCapacity, detail) }
             }
@@ -250,6 +274,13 @@ impl From<MeshError> for Draft {
     }
 }
 
+/// One dimension in words.
+fn short(shortage: &Shortage) -> String {
+    let Shortage { dimension, requested, available, unit, fits_at: _, detail } = shortage;
+    let detail = detail.as_ref().map_or_else(String::new, |detail| format!(" ({detail})"));
+    format!("{dimension}: asked for {requested} {unit}, {available} free{detail}")
+}
+
 impl IntoResponse for Draft {
     /// Carries the draft to `edge`, which knows the request.
     fn into_response(self) -> Response {
@@ -262,7 +293,6 @@ impl IntoResponse for Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hypermesh_mesh::Shortage;
     use std::io;
 
     fn document(draft: Draft) -> (StatusCode, Value) {
@@ -285,12 +315,13 @@ mod tests {
 
     #[test]
     fn a_refusal_says_every_number() {
-        let shortage = |dimension: &str, unit: &str| Shortage {
-            dimension: dimension.into(),
+        let shortage = |dimension: &'static str, unit: &'static str| Shortage {
+            dimension,
             requested: 80.0,
             available: 25.0,
-            unit: unit.into(),
+            unit,
             fits_at: None,
+            detail: None,
         };
         let shortages = vec![shortage("cpu", "percentage"), shortage("memory", "GB")];
         let (status, body) = document(MeshError::Refused { shortages }.into());

@@ -28,6 +28,18 @@ impl<T: Serialize> IntoResponse for Created<T> {
     }
 }
 
+/// A thing with its generation as its tag (RFC 9110, 8.8.3), for `if-match`.
+pub(crate) struct Tagged<T> {
+    pub(crate) generation: u64,
+    pub(crate) body: T,
+}
+
+impl<T: Serialize> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        ([(header::ETAG, format!("\"{}\"", self.generation))], Json(self.body)).into_response()
+    }
+}
+
 /// The answer of an action that gives nothing else.
 pub(crate) fn message(text: impl Into<String>) -> Json<Message> {
     Json(Message { message: text.into() })

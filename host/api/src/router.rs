@@ -2,12 +2,14 @@
 
 use crate::docs;
 use crate::edge::{Edge, limit_time};
-use crate::mesh::{allocations, assets, blobs, catalog, events, executions, logs, nodes, system};
+use crate::mesh::{
+    allocations, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas, system,
+    tokens, usage, volumes,
+};
 use crate::state::ApiState;
 use crate::unbuilt::{self, Service};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use std::sync::Arc;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,7 +22,7 @@ const HYPERMESH: &str = "hypermesh";
 
 /// The HyperMesh service, port 8446.
 pub fn hypermesh_router(state: ApiState) -> Router {
-    let edge = Edge::new(Arc::clone(&state.config), state.metrics.clone(), HYPERMESH);
+    let edge = Edge::new(&state, HYPERMESH);
     let (router, api) = documented(state.config.request_timeout).split_for_parts();
     let router = router.merge(unbuilt::mesh()).with_state(state).merge(docs::router(docs::complete(api)));
     edge.around(router)
@@ -28,7 +30,7 @@ pub fn hypermesh_router(state: ApiState) -> Router {
 
 /// A service that this build does not have: the contract's routes answer 501.
 pub fn unbuilt_router(service: Service, state: &ApiState) -> Router {
-    unbuilt::service(service, Edge::new(Arc::clone(&state.config), state.metrics.clone(), service.name()))
+    unbuilt::service(service, Edge::new(state, service.name()))
 }
 
 /// All built routes with their documentation.
@@ -38,8 +40,14 @@ pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
         .merge(system::routes())
         .merge(assets::routes())
         .merge(allocations::routes())
+        .merge(changes::routes())
+        .merge(usage::routes())
+        .merge(queue::routes())
+        .merge(volumes::routes())
         .merge(catalog::routes())
         .merge(nodes::routes())
+        .merge(tokens::routes())
+        .merge(quotas::routes())
         .merge(events::routes());
     let waiting = OpenApiRouter::default().merge(executions::routes()).merge(logs::routes());
     let slow = OpenApiRouter::default().merge(blobs::routes()).merge(catalog::slow_routes());

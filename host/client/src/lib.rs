@@ -8,6 +8,7 @@
 //! [`ClientError`]; a refusal by the node is [`ClientError::Problem`] with the node's own words.
 #![forbid(unsafe_code)]
 
+mod access;
 mod allocations;
 mod assets;
 mod catalog;
@@ -19,8 +20,10 @@ mod sse;
 mod transfer;
 mod transport;
 mod uri;
+mod usage;
 
 pub use error::ClientError;
 pub use events::{EventStream, Notice, Start};
 pub use transfer::Upload;
 pub use transport::{Client, RawAnswer};
+pub use usage::{UsageNotice, UsageStream};

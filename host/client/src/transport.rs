@@ -127,7 +127,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, ClientError> {
-        self.send_json(Method::POST, path, body)
+        self.send_json(Method::POST, path, None, body)
     }
 
     pub(crate) fn put<T: DeserializeOwned, B: Serialize>(
@@ -135,17 +135,27 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, ClientError> {
-        self.send_json(Method::PUT, path, body)
+        self.send_json(Method::PUT, path, None, body)
     }
 
-    fn send_json<T, B>(&self, method: Method, path: &str, body: &B) -> Result<T, ClientError>
+    /// A JSON body, with one header more where one is given.
+    pub(crate) fn send_json<T, B>(
+        &self,
+        method: Method,
+        path: &str,
+        extra: Option<(&'static str, String)>,
+        body: &B,
+    ) -> Result<T, ClientError>
     where
         T: DeserializeOwned,
         B: Serialize,
     {
         let body =
             serde_json::to_vec(body).map_err(|source| ClientError::Protocol { source: source.into() })?;
-        let request = self.request(method, path, Some("application/json"));
+        let mut request = self.request(method, path, Some("application/json"));
+        if let Some((name, value)) = extra {
+            request = request.header(name, value);
+        }
         self.result(self.send(request, body.as_slice(), SILENCE)?)
     }
 

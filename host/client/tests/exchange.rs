@@ -4,8 +4,8 @@
 //! behaviour is the system tests' business.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails there")]
 
-use hypermesh_client::{Client, ClientError, Notice, Start, Upload};
-use hypermesh_wire::allocations::{CreateAllocation, Requirements};
+use hypermesh_client::{Client, ClientError, Notice, Start, Upload, UsageNotice};
+use hypermesh_wire::allocations::{CreateAllocation, Phase, Requirements, ResizeAllocation};
 use hypermesh_wire::assets::AssetQuery;
 use hypermesh_wire::catalog::UploadQuery;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -65,7 +65,7 @@ fn problem(status: u16) -> String {
 
 fn lease() -> CreateAllocation {
     let requirements = Requirements { memory: Some("256MiB".into()), ..Requirements::default() };
-    CreateAllocation { asset_id: "cpu".into(), amount: 25.0, duration: 60, requirements }
+    CreateAllocation { requirements, ..CreateAllocation::new("cpu", 25.0, 60) }
 }
 
 #[test]
@@ -267,4 +267,60 @@ fn a_stream_that_is_refused_ends_with_the_refusal() {
     let (url, _served) = server(vec![problem(429)]);
     let seen: Vec<_> = Client::new(&url, None).unwrap().events(Start::Now).collect();
     assert!(matches!(&seen[..], [Err(error)] if error.status() == Some(429)), "{seen:?}");
+}
+
+fn usage(current: u64) -> String {
+    format!(
+        r#"{{"allocation_id":"a","at":"2026-01-02T03:04:05Z","cpu":{{"time_s":1.5,"cores":null,"throttled_s":0.0,
+            "throttled_periods":0,"periods":9}},"memory":{{"current":{current}}},"pids":{{}},"io":{{}},"pressure":{{}},
+            "gpus":[],"storage":null,"oom_kills":0,"processes":1}}"#
+    )
+}
+
+#[test]
+fn a_followed_usage_ends_with_the_word_that_the_allocation_ended() {
+    let reading = |current| format!("event: usage\ndata: {}\n\n", usage(current).replace('\n', " "));
+    let ended = "event: ended\ndata: {\"allocation_id\":\"a\",\"phase\":\"completed\",\"end_reason\":\"released\"}\n\n";
+    let (url, served) = server(vec![stream(&format!("{}: still here\n\n{}{ended}", reading(1), reading(2)))]);
+    let seen: Vec<_> =
+        Client::new(&url, None).unwrap().follow_usage("a", 2).unwrap().map(Result::unwrap).collect();
+    let [UsageNotice::Reading(first), UsageNotice::Reading(second), UsageNotice::Ended(end)] = &seen[..]
+    else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(
+        (first.memory.current, second.memory.current, end.phase),
+        (Some(1), Some(2), Phase::Completed)
+    );
+    let request = &served.join().unwrap()[0];
+    assert!(request.starts_with("GET /api/v1/allocations/a/usage?follow=true&interval=2 "), "{request}");
+}
+
+#[test]
+fn a_stream_of_usage_that_the_node_closes_just_ends_and_a_broken_one_is_an_error() {
+    let (url, _served) = server(vec![stream(&format!("data: {}\n\n", usage(1).replace('\n', " ")))]);
+    let seen: Vec<_> = Client::new(&url, None).unwrap().follow_usage("a", 1).unwrap().collect();
+    assert!(matches!(&seen[..], [Ok(UsageNotice::Reading(_))]), "{seen:?}");
+    let (url, _served) = server(vec![stream("data: {}\n\n")]);
+    let seen: Vec<_> = Client::new(&url, None).unwrap().follow_usage("a", 1).unwrap().collect();
+    assert!(matches!(&seen[..], [Err(ClientError::Protocol { .. })]), "{seen:?}");
+}
+
+#[test]
+fn a_change_says_which_generation_it_is_meant_for_and_a_key_which_request_it_is() {
+    let (url, served) = server(vec![problem(412), problem(412), problem(409), problem(409)]);
+    let client = Client::new(&url, None).unwrap();
+    let smaller = ResizeAllocation { memory: Some("64MiB".into()), ..ResizeAllocation::default() };
+    assert_eq!(client.resize("a", &smaller, Some(7)).unwrap_err().status(), Some(412));
+    assert_eq!(client.renew("a", 60, None).unwrap_err().status(), Some(412));
+    client.allocate_once(&lease(), "k-1").unwrap_err();
+    client.preview(&lease()).unwrap_err();
+    let requests = served.join().unwrap();
+    assert!(requests[0].starts_with("PATCH /api/v1/allocations/a HTTP/1.1\r\n"), "{}", requests[0]);
+    assert!(requests[0].contains("if-match: \"7\"\r\n") && requests[0].ends_with(r#"{"memory":"64MiB"}"#));
+    assert!(
+        requests[1].starts_with("POST /api/v1/allocations/a/renew ") && !requests[1].contains("if-match")
+    );
+    assert!(requests[2].contains("idempotency-key: k-1\r\n"), "{}", requests[2]);
+    assert!(requests[3].starts_with("POST /api/v1/allocations?dry_run=true "), "{}", requests[3]);
 }

@@ -1,6 +1,8 @@
 //! The command line: what can be asked, with its help. What is done is in `commands`.
 
-use crate::commands::{alloc, api, asset, catalog, completions, config, demo, events, exec, run, serve};
+use crate::commands::{
+    alloc, api, asset, catalog, completions, config, demo, events, exec, quota, run, serve, token, volume,
+};
 use crate::output::Format;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -86,6 +88,15 @@ pub(crate) enum Command {
     /// Leases on a part of the machine
     #[command(subcommand)]
     Alloc(alloc::Command),
+    /// How much each requester may hold
+    #[command(subcommand)]
+    Quota(quota::Command),
+    /// The folders of leases
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// Who may write, and what
+    #[command(subcommand)]
+    Token(token::Command),
     /// Run a WebAssembly component, from a file or from the catalog
     Run(run::Arguments),
     /// Executions
@@ -132,6 +143,30 @@ mod tests {
             "asset update ID --status maintenance",
             "alloc create --cpu 25 --memory 256MiB --duration 10m",
             "alloc create --asset A --amount 2.5",
+            "alloc create --cpu-millis 1500m --cpu-mode pinned --memory 1GiB --memory-request 512MiB --pids 9",
+            "alloc create --cpu 5 --burst 50000 --io-read-bps 10MB --io-write-bps 1MiB --io-read-iops 9 --io-write-iops 9",
+            "alloc create --storage 1GiB --keep-storage --on-expiry freeze --grace 5m --warn 0",
+            "alloc create --gpus 2 --gpu-model A100 --gpu-uuid GPU-1 --gpu-uuid GPU-2 --gpu-min-memory 40GiB --mig",
+            "alloc create --gpus 1 --gpu-memory 2GiB --priority 90 --preemptible --min-runtime 1h --key build-7",
+            "alloc create --cpu 90 --wait",
+            "alloc create --cpu 90 --wait 10m --duration 1d",
+            "alloc create --cpu 90 --at 2030-01-02T03:04:05Z",
+            "alloc create --cpu 90 --at +2h --dry-run",
+            "alloc list --phase frozen --status active",
+            "alloc resize L --memory 1GiB --cpu-millis 500 --burst 0 --force --if-match 7",
+            "alloc renew L --duration 2h --if-match 7",
+            "alloc attach L 42",
+            "alloc usage L",
+            "alloc usage L -f --interval 5 -o json",
+            "alloc queue",
+            "quota list",
+            "quota set ann --cpu-millis 2000 --memory 4GiB --storage 0.5GiB --gpus 0 --leases 3",
+            "quota remove ann",
+            "volume list",
+            "volume remove L",
+            "token create ann --role operator",
+            "token list",
+            "token revoke ann",
             "alloc exec L -- sh -c true",
             "run a.wasm --param n=3 --param s=x --input f --input g --cpu 10 --memory 64MiB --timeout 5m",
             "run hash-files --params {\"a\":1} --alloc L --output-dir out",
@@ -163,6 +198,29 @@ mod tests {
             "alloc create",
             "alloc create --asset A",
             "alloc create --amount 5",
+            "alloc create --duration 1h --priority 5",
+            "alloc create --cpu 5 --cpu-millis 50",
+            "alloc create --cpu 5 --cpu-mode glued",
+            "alloc create --cpu 5 --priority 101",
+            "alloc create --cpu 5 --wait 5m --at +1h",
+            "alloc create --cpu 5 --at yesterday",
+            "alloc create --cpu 5 --mig",
+            "alloc create --cpu 5 --keep-storage",
+            "alloc create --cpu 5 --min-runtime 1h",
+            "alloc create --cpu 5 --grace 5m",
+            "alloc create --cpu 5 --key a b",
+            "alloc create --cpu 5 --key é",
+            "alloc create --cpu 5 --key k --dry-run",
+            "alloc resize L",
+            "alloc resize L --force",
+            "alloc resize --memory 1MiB",
+            "alloc renew L --duration 0",
+            "alloc attach L",
+            "alloc attach L self",
+            "alloc usage L --interval 61",
+            "quota set ann",
+            "token create ann",
+            "token create ann --role king",
             "alloc exec L",
             "asset list --type toaster",
             "asset update ID --status allocated",

@@ -40,6 +40,8 @@ pub(crate) enum Failure {
 impl Failure {
     /// The end of a job that failed and was explained.
     pub(crate) const EXPLAINED: Self = Self::Quiet(FAILED);
+    /// What was asked for was given up by the node, which said why.
+    pub(crate) const REFUSED: Self = Self::Quiet(REFUSED);
 }
 
 /// Says on stderr what went wrong and gives the exit code.

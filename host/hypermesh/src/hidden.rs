@@ -2,9 +2,11 @@
 //!
 //! They are looked at before anything else happens in the process, so that a worker's address space holds no thread, no
 //! runtime and no parser. `__join DIR... -- COMMAND...` exists because a process can only put *itself* into a cgroup
-//! without a race: it joins, then becomes the command. It fails as `env(1)` does: 125 if it can't join, 126 if the
+//! without a race: it joins, then becomes the command. With `--stopped` before the folders it stops in between, until it was given
+//! the terminal and told to go on. It fails as `env(1)` does: 125 if it can't join, 126 if the
 //! command can't be started, 127 if there is none.
 
+use rustix::process::{Signal, getpid, kill_process};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -13,6 +15,8 @@ use std::process::{Command, ExitCode};
 
 /// The name under which `alloc exec` starts this program again.
 pub(crate) const JOIN: &str = "__join";
+/// Makes it stop before it becomes the command.
+pub(crate) const STOPPED: &str = "--stopped";
 /// Separates cgroup directories from the command.
 pub(crate) const SEPARATOR: &str = "--";
 
@@ -26,12 +30,23 @@ pub(crate) fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Option<
     let name = arguments.next()?;
     match name.to_str()? {
         "__worker" => Some(match (arguments.next(), arguments.next()) {
-            (Some(folder), None) => hypermesh_node::worker_main(PathBuf::from(folder)),
+            (Some(folder), None) => worker(PathBuf::from(folder)),
             _ => usage("__worker DIR"),
         }),
         "__compile" => Some(hypermesh_node::compile_main(arguments.collect())),
         JOIN => Some(join(arguments.collect())),
         _ => None,
+    }
+}
+
+/// A worker may be granted a lease's folder, whose bound holds only for who can't pass quotas.
+fn worker(folder: PathBuf) -> ExitCode {
+    match hypermesh_volume::give_up_exemption() {
+        Ok(()) => hypermesh_node::worker_main(folder),
+        Err(error) => {
+            say(&format!("could not give up the exemption from quotas: {error}"));
+            ExitCode::from(CANNOT_START)
+        }
     }
 }
 
@@ -53,12 +68,21 @@ fn join(mut arguments: Vec<OsString>) -> ExitCode {
     let Some((program, rest)) = command.get(1..).and_then(<[_]>::split_first) else {
         return usage("__join DIR... -- COMMAND...");
     };
-    for folder in &arguments {
+    let stops = arguments.first().is_some_and(|first| first == STOPPED);
+    for folder in arguments.iter().skip(usize::from(stops)) {
         let file = Path::new(folder).join("cgroup.procs");
         if let Err(error) = join_one(&file) {
             say(&format!("could not join {}: {error}", file.display()));
             return ExitCode::from(CANNOT_JOIN);
         }
+    }
+    if let Err(error) = hypermesh_volume::give_up_exemption() {
+        say(&format!("could not give up the exemption from quotas: {error}"));
+        return ExitCode::from(CANNOT_JOIN);
+    }
+    if stops && let Err(error) = kill_process(getpid(), Signal::STOP) {
+        say(&format!("could not wait for the terminal: {error}"));
+        return ExitCode::from(CANNOT_START);
     }
     let error = Command::new(program).args(rest).exec();
     say(&format!("could not start {}: {error}", program.display()));

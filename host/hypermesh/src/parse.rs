@@ -2,6 +2,8 @@
 
 use hypermesh_model::Bytes;
 use hypermesh_wire::MAX_SECONDS;
+use hypermesh_wire::allocations::MAX_CPU_MILLIS;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -42,6 +44,38 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     match number.checked_mul(factor) {
         Some(seconds @ 1..=MAX_SECONDS) => Ok(seconds),
         _ => Err(format!("must be from 1 to {MAX_SECONDS} seconds")),
+    }
+}
+
+/// The same, or 0.
+pub(crate) fn seconds_or_none(text: &str) -> Result<u64, String> {
+    if matches!(text, "0" | "0s") { Ok(0) } else { seconds(text) }
+}
+
+/// A point in time: RFC 3339, or so long from now, e.g. `+2h`.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
+    if let Some(ahead) = text.strip_prefix('+') {
+        let ahead = std::time::Duration::from_secs(seconds(ahead)?);
+        return Timestamp::now().checked_add(ahead).map_err(|error| error.to_string());
+    }
+    text.parse().map_err(|_| format!("`{text}` is not a time; write 2030-01-02T03:04:05Z or +2h"))
+}
+
+/// Thousandths of one CPU: `1500` or `1500m`.
+pub(crate) fn millis(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('m').unwrap_or(text).parse();
+    match number.map_err(|_| format!("`{text}` is not a number of thousandths of a CPU"))? {
+        millis @ 1..=MAX_CPU_MILLIS => Ok(millis),
+        _ => Err(format!("must be from 1 to {MAX_CPU_MILLIS}")),
+    }
+}
+
+/// The key of a request: 1 to 64 visible ASCII characters.
+pub(crate) fn key(text: &str) -> Result<String, String> {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    match visible && (1..=64).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err("a key is 1 to 64 visible ASCII characters".into()),
     }
 }
 
@@ -106,6 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_a_date_or_so_long_from_now() {
+        assert_eq!(time("2030-01-02T03:04:05Z").unwrap().to_string(), "2030-01-02T03:04:05Z");
+        let ahead = time("+2h").unwrap().as_second() - Timestamp::now().as_second();
+        assert!((7199..=7200).contains(&ahead), "{ahead}");
+        assert!(["", "+", "+x", "tomorrow", "2030-01-02", "-2h"].iter().all(|text| time(text).is_err()));
+    }
+
+    #[test]
+    fn amounts_of_cpu_and_keys_have_limits() {
+        assert_eq!((millis("1500m"), millis("1")), (Ok(1500), Ok(1)));
+        assert!(["0", "m", "-1", "1.5", "4096001", ""].iter().all(|text| millis(text).is_err()));
+        assert!(key("build-7/!").is_ok() && key(&"x".repeat(64)).is_ok());
+        assert!(["", " ", "a b", "é", &"x".repeat(65)].iter().all(|text| key(text).is_err()));
+        assert_eq!((seconds_or_none("0"), seconds_or_none("5m")), (Ok(0), Ok(300)));
+    }
+
+    #[test]
     fn names_are_the_contract_s() {
         assert_eq!(name::<PrivacyLevel>("p2p"), Ok(PrivacyLevel::P2p));
         assert!(name::<PrivacyLevel>("secret").unwrap_err().contains("private_network"));
@@ -121,6 +172,7 @@ mod tests {
         #[test]
         fn no_argument_panics(text in "\\PC{0,30}") {
             let _ = (parameter(&text), seconds(&text), object(&text), percent(&text), size(&text), amount(&text));
+            let _ = (time(&text), millis(&text), key(&text), seconds_or_none(&text));
         }
 
         #[test]

@@ -5,9 +5,10 @@ use crate::error::MeshError;
 use crate::requests::{AssetChange, AssetFilter, NewAsset, NewVm};
 use hypermesh_hardware::{GpuGroup, Inventory};
 use hypermesh_model::{
-    Asset, AssetId, AssetStatus, AssetType, Bytes, Capacity, EventKind, Location, PrivacyLevel, Subject,
-    Timestamp, VmSpec,
+    Asset, AssetId, AssetStatus, AssetType, Bytes, Capacity, EventKind, GpuUuid, Location, MilliCpu,
+    PrivacyLevel, Subject, Timestamp, VmSpec,
 };
+use hypermesh_planner::Totals;
 use hypermesh_store::Batch;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -171,7 +172,12 @@ impl Mesh {
     }
 
     fn capacity_view(&self) -> CapacityView<'_> {
-        let (pool, totals) = self.ledger.snapshot();
+        let now = Timestamp::now();
+        let (pool, totals) = self.ledger.read(|book| {
+            let machine = book.machine();
+            let pool = Pool { cpu: machine.cpu, memory: machine.memory, storage: machine.storage };
+            (pool, book.totals(now))
+        });
         CapacityView { mesh: self, pool, totals }
     }
 }
@@ -183,45 +189,60 @@ fn none(unit: &str) -> Capacity {
 /// One look at the ledger, applied to many assets.
 struct CapacityView<'a> {
     mesh: &'a Mesh,
-    pool: crate::allocation::Pool,
-    totals: crate::allocation::Totals,
+    pool: Pool,
+    totals: Totals,
+}
+
+/// All that can be leased.
+struct Pool {
+    cpu: MilliCpu,
+    memory: Bytes,
+    storage: Bytes,
 }
 
 impl CapacityView<'_> {
     fn fill(&self, mut asset: Asset) -> Asset {
-        asset.capacity = match asset.asset_type {
+        let capacity = match asset.asset_type {
             AssetType::Cpu => {
-                let free = self.pool.cpu_free(&self.totals).as_percent_of(self.pool.cpu);
-                let available = tidy(free);
-                Capacity { total: 100.0, allocated: tidy(100.0 - free), available, unit: "percentage".into() }
+                let percent = |cpu: MilliCpu| tidy(cpu.as_percent_of(self.pool.cpu));
+                let (allocated, available) = (percent(self.totals.cpu), percent(self.totals.cpu_free));
+                Capacity { total: 100.0, allocated, available, unit: "percentage".into() }
             }
-            AssetType::Memory => Capacity {
-                total: self.pool.memory.as_gb(),
-                allocated: Bytes(self.totals.memory).as_gb(),
-                available: self.pool.memory_free(&self.totals).as_gb(),
-                unit: "GB".into(),
-            },
-            AssetType::Gpu => {
-                let group = self.mesh.gpu_group(&asset.id);
-                let (all, free) = (group.len(), self.pool.gpus_free(&group, &self.totals).len());
-                #[expect(clippy::cast_precision_loss, reason = "a machine has few GPUs")]
-                Capacity {
-                    total: all as f64,
-                    allocated: (all - free) as f64,
-                    available: free as f64,
-                    unit: "units".into(),
-                }
-            }
-            // Storage and network are measured when the inventory is taken; nothing of them is leased yet.
-            AssetType::Storage
-            | AssetType::Network
+            AssetType::Memory => gigabytes(self.pool.memory, self.totals.memory, self.totals.memory_free),
+            AssetType::Storage => gigabytes(self.pool.storage, self.totals.storage, self.totals.storage_free),
+            AssetType::Gpu => self.gpus(&mut asset),
+            AssetType::Network
             | AssetType::Service
             | AssetType::Container
             | AssetType::Vm
-            | AssetType::Application => asset.capacity,
+            | AssetType::Application => asset.capacity.clone(),
         };
+        asset.capacity = capacity;
         asset.status = self.status(&asset);
         asset
+    }
+
+    /// Those that don't answer now are named, and can't be leased.
+    fn gpus(&self, asset: &mut Asset) -> Capacity {
+        let group = self.mesh.gpu_group(&asset.id);
+        let mut lost = self.mesh.machine.lost_gpus();
+        lost.retain(|gpu| group.contains(gpu));
+        if !lost.is_empty() {
+            asset.specifications.insert("lost".into(), json!(lost));
+        }
+        if !group.is_empty() && lost.len() == group.len() {
+            asset.status = AssetStatus::Offline;
+        }
+        let held =
+            |gpu: &&GpuUuid| self.totals.gpus.contains(gpu) || self.totals.gpus_shared.contains_key(*gpu);
+        let free = |gpu: &&GpuUuid| self.totals.gpus_free.contains(gpu) && !lost.contains(gpu);
+        #[expect(clippy::cast_precision_loss, reason = "a machine has few GPUs")]
+        Capacity {
+            total: group.len() as f64,
+            allocated: group.iter().filter(held).count() as f64,
+            available: group.iter().filter(free).count() as f64,
+            unit: "units".into(),
+        }
     }
 
     fn status(&self, asset: &Asset) -> AssetStatus {
@@ -239,6 +260,11 @@ impl CapacityView<'_> {
             }
         }
     }
+}
+
+fn gigabytes(total: Bytes, allocated: Bytes, available: Bytes) -> Capacity {
+    let [total, allocated, available] = [total, allocated, available].map(Bytes::as_gb);
+    Capacity { total, allocated, available, unit: "GB".into() }
 }
 
 /// Percent to a millionth, so that 100 - 12.5 prints as 87.5.
@@ -280,10 +306,8 @@ pub(crate) fn hardware_assets(inventory: &Inventory, home: &Location, owner: &Su
     add("cpu".into(), AssetType::Cpu, model, cpu, none("percentage"));
     add("memory".into(), AssetType::Memory, "Memory".into(), memory, none("GB"));
     if let Some(fs) = &inventory.storage {
-        let (total, available) = (fs.total.as_gb(), fs.free.as_gb());
-        let capacity = Capacity { total, allocated: 0.0, available, unit: "GB".into() };
         let specifications = object(&json!({ "filesystem": fs, "disks": inventory.disks }));
-        add("storage".into(), AssetType::Storage, "Data folder".into(), specifications, capacity);
+        add("storage".into(), AssetType::Storage, "Data folder".into(), specifications, none("GB"));
     }
     for (id, group) in gpu_groups(inventory) {
         let name = group.model.clone().unwrap_or_else(|| "GPU".into());

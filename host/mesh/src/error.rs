@@ -1,24 +1,9 @@
 //! What can go wrong in the domain. No HTTP here: the edge maps each variant to a status in one place.
 
 use hypermesh_model::InvalidId;
-use serde::Serialize;
+pub use hypermesh_planner::Shortage;
 use std::error::Error as StdError;
 use thiserror::Error;
-
-/// One dimension that was short when a lease was refused.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Shortage {
-    /// `cpu`, `memory`, `gpu`.
-    pub dimension: String,
-    /// What was asked, in `unit`.
-    pub requested: f64,
-    /// What was free, in `unit`.
-    pub available: f64,
-    /// `percentage`, `GB`, `units`.
-    pub unit: String,
-    /// When enough will be free if no lease is renewed, RFC 3339; `None` when it never fits.
-    pub fits_at: Option<hypermesh_model::Timestamp>,
-}
 
 /// Why the domain refused or failed.
 #[derive(Debug, Error)]
@@ -51,6 +36,28 @@ pub enum MeshError {
     #[error("{detail}")]
     Conflict {
         /// Why, and what to do.
+        detail: String,
+    },
+    /// It has changed since the caller looked.
+    #[error("`{id}` has changed: it is at generation {actual} now")]
+    Precondition {
+        /// What has changed.
+        id: String,
+        /// The generation that it has.
+        actual: u64,
+    },
+    /// A key that was sent with another request before.
+    #[error(
+        "the idempotency key `{key}` was sent with another request before; use a new key for a new request"
+    )]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+    /// The caller's role does not allow it.
+    #[error("{detail}")]
+    Forbidden {
+        /// What would be needed.
         detail: String,
     },
     /// Not enough capacity, with every dimension that was short.

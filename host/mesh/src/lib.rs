@@ -11,24 +11,33 @@ mod catalog;
 mod error;
 pub mod execution;
 mod exit;
+mod failpoint;
+mod identity;
 mod internal;
 mod machine;
 mod reconcile;
 mod records;
 mod requests;
+mod scrape;
 mod start;
+mod tokens;
 
-pub use allocation::{EnforcementView, LeaseUsage};
+pub use allocation::{
+    Allocated, Attached, EnforcementView, GpuUse, LeaseFolders, LeaseUsage, Place, Preview, QuotaView, Stays,
+    VolumeView,
+};
 pub use assets::MAX_ASSETS;
 pub use blobs::{BlobWriter, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, StoredBlob};
 pub use catalog::{compile_main, default_limits};
 pub use error::{MeshError, Shortage};
+pub use hypermesh_planner::{Held, Quota};
 pub use machine::{Machine, NodeReport, NodeState};
 pub use requests::{
     AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,
     LogPage, NewAsset, NewPackage, NewVm, Requirements, Resize,
 };
-pub use start::{Inner, Parts, Settings};
+pub use start::{Inner, Orphans, Parts, Settings};
+pub use tokens::{MAX_TOKENS, Role, TokenView};
 
 /// What keys compiled artefacts: the engine's version and configuration.
 ///
@@ -122,13 +131,14 @@ impl Mesh {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Tells expiry that the next end may have changed.
-    pub(crate) fn wake_expiry(&self) {
-        self.expiry.notify_one();
-    }
-
     pub(crate) async fn commit(&self, batch: Batch, doing: &'static str) -> Result<(), MeshError> {
         let committed = self.store.commit(batch).await;
+        committed.map(|_| ()).map_err(|source| MeshError::Internal { doing, source: Box::new(source) })
+    }
+
+    /// As [`Self::commit`], for an intention: safe from a crash of the node, not yet from one of the machine.
+    pub(crate) async fn commit_intention(&self, batch: Batch, doing: &'static str) -> Result<(), MeshError> {
+        let committed = self.store.commit_relaxed(batch).await;
         committed.map(|_| ()).map_err(|source| MeshError::Internal { doing, source: Box::new(source) })
     }
 

@@ -1,11 +1,16 @@
 //! The machine as the domain sees it: what it has, what it is doing, how the node is.
 
 use crate::Mesh;
-use crate::allocation::Pool;
+use crate::allocation::GpuUse;
 use crate::assets::gpu_groups;
-use hypermesh_hardware::{Hardware, Inventory, Sample, Usage, filesystem};
-use hypermesh_model::{AssetId, Bytes, GpuUuid, Timestamp};
-use std::path::PathBuf;
+use hypermesh_hardware::{
+    CoreInfo, GpuInfo, GpuSample, Hardware, Inventory, NodeInfo, Sample, Usage, filesystem,
+};
+use hypermesh_model::{AssetId, Bytes, GpuUuid, Lease, Timestamp};
+use hypermesh_planner as planner;
+use hypermesh_sandbox::{GpuAccess, MigAccess};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -45,6 +50,7 @@ struct Latest {
     sample: Option<Sample>,
     usage: Option<Usage>,
     disk_usage: Option<f64>,
+    disk_used: Option<Bytes>,
     at: Option<Timestamp>,
 }
 
@@ -52,6 +58,7 @@ struct Latest {
 #[derive(Debug)]
 pub struct Machine {
     hardware: Hardware,
+    system_root: PathBuf,
     data_folder: PathBuf,
     inventory: Inventory,
     latest: RwLock<Latest>,
@@ -59,10 +66,14 @@ pub struct Machine {
 
 impl Machine {
     /// Takes the inventory. Blocks while GPUs are asked (at most some seconds).
-    pub fn measure(system_root: PathBuf, data_folder: PathBuf) -> Self {
-        let hardware = Hardware::new(system_root).with_data_folder(&data_folder);
+    pub fn measure(system_root: PathBuf, data_folder: PathBuf, nvml_library: Option<PathBuf>) -> Self {
+        let hardware = Hardware::new(system_root.clone()).with_data_folder(&data_folder);
+        let hardware = match nvml_library {
+            Some(library) => hardware.with_nvml_library(library),
+            None => hardware,
+        };
         let inventory = hardware.inventory();
-        Self { hardware, data_folder, inventory, latest: RwLock::default() }
+        Self { hardware, system_root, data_folder, inventory, latest: RwLock::default() }
     }
 
     /// What it has.
@@ -70,19 +81,109 @@ impl Machine {
         &self.inventory
     }
 
-    /// What can be leased of it.
-    pub fn pool(&self) -> Pool {
-        let capacity = &self.inventory.capacity;
-        let gpus = self.inventory.gpus.gpus.iter().filter_map(|g| g.uuid.clone()).collect();
-        Pool { cpu: capacity.cpu, memory: capacity.memory, foreign_memory: Bytes(0), gpus }
+    /// Where `proc` and `sys` are.
+    pub(crate) fn system_root(&self) -> &Path {
+        &self.system_root
     }
 
-    /// Device minors of these GPUs; `None` where the machine has no GPU that a filter could be about.
-    pub fn gpu_minors(&self, granted: &[GpuUuid]) -> Option<Vec<u32>> {
+    /// What can be leased of it.
+    pub fn capacity(&self) -> planner::Machine {
+        let Inventory { capacity, topology, storage, gpus, .. } = &self.inventory;
+        let core = |core: &CoreInfo| planner::Core { cpus: core.cpus.clone(), node: core.node };
+        let node = |node: &NodeInfo| planner::NumaNode { id: node.id, memory: node.memory_total };
+        planner::Machine {
+            cpu: capacity.cpu,
+            cores: topology.cores.iter().map(core).collect(),
+            nodes: topology.nodes.iter().map(node).collect(),
+            memory: capacity.memory,
+            storage: storage.as_ref().map_or(Bytes(0), |filesystem| filesystem.total),
+            gpus: gpus.gpus.iter().flat_map(leasable).collect(),
+        }
+    }
+
+    /// Which device nodes a lease of these GPUs may open; `None` where the machine has no GPU that a filter could be about.
+    pub(crate) fn gpu_access(&self, granted: &[GpuUuid]) -> Option<GpuAccess> {
         let gpus = &self.inventory.gpus.gpus;
         let is_granted = |uuid: &Option<GpuUuid>| uuid.as_ref().is_some_and(|u| granted.contains(u));
-        (!gpus.is_empty())
-            .then(|| gpus.iter().filter(|g| is_granted(&g.uuid)).filter_map(|g| g.minor).collect())
+        let instances = gpus.iter().flat_map(|gpu| {
+            let granted = gpu.instances.iter().filter(|instance| is_granted(&instance.uuid));
+            granted.filter_map(|instance| {
+                Some(MigAccess {
+                    minor: gpu.minor?,
+                    gpu_instance: instance.gpu_instance?,
+                    compute_instance: instance.compute_instance,
+                })
+            })
+        });
+        (!gpus.is_empty()).then(|| GpuAccess {
+            minors: gpus.iter().filter(|g| is_granted(&g.uuid)).filter_map(|g| g.minor).collect(),
+            instances: instances.collect(),
+        })
+    }
+
+    /// The block device of the data folder, for limits on I/O; `None` where it has none of its own.
+    pub(crate) fn data_device(&self) -> Option<(u32, u32)> {
+        let device = self.inventory.storage.as_ref()?.device.as_ref()?;
+        Some((device.major, device.minor))
+    }
+
+    /// What all GPUs were doing last.
+    pub(crate) fn gpu_samples(&self) -> Vec<GpuSample> {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        latest.sample.as_ref().and_then(|sample| sample.gpus.clone()).unwrap_or_default()
+    }
+
+    /// What these GPUs are doing, and how much of each these processes hold.
+    pub(crate) fn gpu_uses(&self, gpus: &[GpuUuid], processes: &[u32]) -> Vec<GpuUse> {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        let samples = latest.sample.as_ref().and_then(|sample| sample.gpus.as_deref()).unwrap_or_default();
+        let of = |uuid: &GpuUuid| {
+            let found = samples.iter().find(|sample| self.is_on(sample, uuid));
+            let mine = |sample: &&GpuSample| -> Option<Bytes> {
+                let mine =
+                    sample.processes.as_ref()?.iter().filter(|process| processes.contains(&process.pid));
+                Some(Bytes(mine.filter_map(|process| process.memory_used).map(|memory| memory.0).sum()))
+            };
+            GpuUse {
+                uuid: uuid.clone(),
+                utilization_percent: found.and_then(|sample| sample.utilization_percent),
+                memory_used: found.and_then(|sample| sample.memory_used),
+                memory_of_lease: found.as_ref().and_then(mine),
+                power_watts: found.and_then(|sample| sample.power_watts),
+                temperature_celsius: found.and_then(|sample| sample.temperature_celsius).map(f64::from),
+            }
+        };
+        gpus.iter().map(of).collect()
+    }
+
+    /// Whether a sample is of this GPU, or of the one that this MIG instance is a part of.
+    fn is_on(&self, sample: &GpuSample, uuid: &GpuUuid) -> bool {
+        let is_parent =
+            |gpu: &&GpuInfo| gpu.instances.iter().any(|instance| instance.uuid.as_ref() == Some(uuid));
+        let parent = self.inventory.gpus.gpus.iter().find(is_parent).and_then(|gpu| gpu.uuid.as_ref());
+        sample.uuid.as_ref() == Some(uuid) || (parent.is_some() && sample.uuid.as_ref() == parent)
+    }
+
+    /// GPUs and MIG instances that don't answer now: fallen off the bus, or waiting for a reset.
+    pub(crate) fn lost_gpus(&self) -> Vec<GpuUuid> {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        let samples = latest.sample.as_ref().and_then(|sample| sample.gpus.as_deref()).unwrap_or_default();
+        let lost: Vec<&GpuSample> = samples.iter().filter(|sample| sample.lost).collect();
+        let all = self.inventory.gpus.gpus.iter().flat_map(leasable).map(|gpu| gpu.uuid);
+        all.filter(|uuid| lost.iter().any(|sample| self.is_on(sample, uuid))).collect()
+    }
+
+    /// GPUs on which a process runs that none of these is.
+    fn busy_gpus(&self, leased: &BTreeSet<u32>) -> Vec<GpuUuid> {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        let samples = latest.sample.as_ref().and_then(|sample| sample.gpus.as_deref()).unwrap_or_default();
+        let foreign = |sample: &&GpuSample| {
+            sample
+                .processes
+                .as_ref()
+                .is_some_and(|all| all.iter().any(|process| !leased.contains(&process.pid)))
+        };
+        samples.iter().filter(foreign).filter_map(|sample| sample.uuid.clone()).collect()
     }
 
     fn sample(&self) {
@@ -93,6 +194,7 @@ impl Machine {
             latest.usage = Some(sample.usage_since(earlier));
         }
         latest.sample = Some(sample);
+        latest.disk_used = disk.as_ref().map(|fs| Bytes(fs.total.0.saturating_sub(fs.free.0)));
         latest.disk_usage = disk.map(|fs| 100.0 - fs.free.as_gb() * 100.0 / fs.total.as_gb().max(1e-9));
         latest.at = Some(Timestamp::now());
     }
@@ -156,8 +258,13 @@ impl Mesh {
             let sampled = tokio::task::spawn_blocking(move || {
                 mesh.machine.sample();
                 if round.is_multiple_of(FOREIGN_INTERVAL) {
-                    mesh.measure_foreign_memory();
+                    mesh.measure_foreign();
+                    // What others gave back may be what somebody waits for.
+                    if mesh.ledger.waiting() > 0 {
+                        mesh.wake_life();
+                    }
                 }
+                mesh.watch_gpus();
                 mesh.publish_metrics();
             });
             if let Err(error) = sampled.await {
@@ -166,17 +273,29 @@ impl Mesh {
         }
     }
 
-    /// Memory in use less what leases use: what the system and other processes hold.
-    pub(crate) fn measure_foreign_memory(&self) {
-        let latest = self.machine.latest.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(memory) = latest.sample.as_ref().map(|s| &s.memory) else { return };
-        let (Some(total), Some(available)) = (memory.total, memory.available) else { return };
-        drop(latest);
-        let of_lease =
-            |id| self.cgroups.usage(id, None).ok().and_then(|u| u.memory_current).map_or(0, |m| m.0);
-        let leased: u64 = self.ledger.ids().iter().map(of_lease).sum();
-        let used = total.0.saturating_sub(available.0);
-        self.ledger.set_foreign_memory(Bytes(used.saturating_sub(leased)));
+    /// What the system and other processes hold: memory, disk and GPUs in use, less what leases hold of them.
+    pub(crate) fn measure_foreign(&self) {
+        let leases = self.tables.leases.filter(|lease| lease.status.has_group());
+        let of_lease = |lease: &Lease| {
+            self.cgroups.memory_current(&lease.id).ok().flatten().map_or(0, |memory| memory.0)
+        };
+        let leased: u64 = leases.iter().map(of_lease).sum();
+        let folders: u64 = leases.iter().filter_map(|lease| lease.grant.storage).map(|size| size.0).sum();
+        let (memory, disk) = {
+            let latest = self.machine.latest.read().unwrap_or_else(PoisonError::into_inner);
+            let memory = latest.sample.as_ref().and_then(|s| Some((s.memory.total?, s.memory.available?)));
+            (memory, latest.disk_used)
+        };
+        let holds_gpu = |lease: &&Lease| !lease.grant.gpus.is_empty();
+        let processes =
+            leases.iter().filter(holds_gpu).filter_map(|lease| self.cgroups.processes(&lease.id, None).ok());
+        let leased_processes: BTreeSet<u32> = processes.flatten().collect();
+        let used = memory.map_or(0, |(total, available)| total.0.saturating_sub(available.0));
+        self.ledger.set_foreign(planner::Foreign {
+            memory: Bytes(used.saturating_sub(leased)),
+            storage: Bytes(disk.map_or(0, |used| used.0.saturating_sub(folders))),
+            gpus: self.machine.busy_gpus(&leased_processes),
+        });
     }
 
     fn publish_metrics(&self) {
@@ -184,8 +303,10 @@ impl Mesh {
         let cpu = latest.usage.as_ref().and_then(|u| u.cpu_percent).map(|percent| percent / 100.0);
         let available = latest.sample.as_ref().and_then(|s| s.memory.available).map(|bytes| bytes.0);
         self.metrics.set_machine(cpu, available);
-        let active = self.ledger.ids().len();
+        let active = self.ledger.read(planner::Book::len);
         self.metrics.leases_active().set(i64::try_from(active).unwrap_or(i64::MAX));
+        let waiting = self.ledger.waiting();
+        self.metrics.queue_length().set(i64::try_from(waiting).unwrap_or(i64::MAX));
         let store = self.store.statistics();
         self.metrics.set_store(store.transactions, store.batches);
     }
@@ -193,11 +314,35 @@ impl Mesh {
     /// The first sample, so that what others hold is known before the first lease.
     pub(crate) fn first_samples(&self) {
         self.machine.sample();
-        self.measure_foreign_memory();
+        self.measure_foreign();
     }
 
     /// How long this run of the node has lasted.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
+}
+
+/// A device and its MIG instances, as the planner counts them. What has no UUID can't be leased.
+fn leasable(gpu: &GpuInfo) -> Vec<planner::Gpu> {
+    let divided = gpu.mig == Some(true);
+    let whole = gpu.uuid.clone().map(|uuid| planner::Gpu {
+        uuid,
+        model: gpu.model.clone(),
+        memory: gpu.memory,
+        node: gpu.numa_node,
+        parent: None,
+        divided,
+    });
+    let instance = |instance: &hypermesh_hardware::MigInstance| {
+        Some(planner::Gpu {
+            uuid: instance.uuid.clone()?,
+            model: gpu.model.clone(),
+            memory: instance.memory,
+            node: gpu.numa_node,
+            parent: Some(gpu.uuid.clone()?),
+            divided: false,
+        })
+    };
+    whole.into_iter().chain(gpu.instances.iter().filter_map(instance)).collect()
 }

@@ -1,6 +1,7 @@
-//! What the domain stores beside the model's own nouns: what a node remembers of itself.
+//! What the domain stores beside the model's own nouns: what a node remembers of itself, and what waits.
 
-use hypermesh_model::{NodeId, Timestamp};
+use hypermesh_model::{LeaseId, NodeId, Timestamp};
+use hypermesh_planner::Wanted;
 use hypermesh_store::Record;
 use serde::{Deserialize, Serialize};
 
@@ -20,5 +21,22 @@ impl Record for NodeRecord {
     type Key = NodeId;
     fn key(&self) -> NodeId {
         self.id.clone()
+    }
+}
+
+/// What a lease that waits for room wants, until it starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WaitingRecord {
+    /// The lease.
+    pub(crate) lease: LeaseId,
+    /// What it wants.
+    pub(crate) wanted: Wanted,
+}
+
+impl Record for WaitingRecord {
+    const TABLE: &'static str = "waiting";
+    type Key = LeaseId;
+    fn key(&self) -> LeaseId {
+        self.lease.clone()
     }
 }

@@ -4,6 +4,7 @@ use hypermesh_model::{
     AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
     LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
 };
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Filters of the asset list; `None` matches all.
@@ -64,7 +65,7 @@ pub struct NewVm {
 }
 
 /// A lease to plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct AllocationRequest {
     /// The asset.
     pub asset_id: AssetId,
@@ -85,7 +86,7 @@ pub struct AllocationRequest {
 }
 
 /// Further dimensions of a lease.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Requirements {
     /// CPU time.
     pub cpu: Option<CpuAmount>,
@@ -110,7 +111,7 @@ pub struct Requirements {
 }
 
 /// An amount of CPU time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub enum CpuAmount {
     /// Percent of the pool.
     Percent(f64),
@@ -119,7 +120,7 @@ pub enum CpuAmount {
 }
 
 /// Which GPUs, and how.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GpuSelection {
     /// Only of this model, by the name that the driver gives, case-insensitive.
     pub model: Option<String>,

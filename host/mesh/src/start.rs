@@ -1,27 +1,28 @@
 //! Starting and stopping the domain: measure, open, recover, then the three loops (sampling, expiry, reconciliation).
 
-use crate::allocation::Ledger;
+use crate::allocation::{LeaseFolders, Ledger, OOM_QUEUE, Overuse, QuotaRecord, ShareRecord};
 use crate::assets::hardware_assets;
 use crate::blobs::BlobStore;
 use crate::error::MeshError;
 use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
 use crate::machine::Machine;
-use crate::records::NodeRecord;
+use crate::records::{NodeRecord, WaitingRecord};
+use crate::tokens::TokenRecord;
 use crate::{Changing, Mesh};
-use hypermesh_model::{
-    Asset, AssetStatus, EventKind, Execution, Lease, LeaseStatus, NodeId, Package, Subject, Timestamp,
-};
+use hypermesh_model::{Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Subject, Timestamp};
 use hypermesh_sandbox::CgroupBackend;
 use hypermesh_store::{Batch, Store, Table};
 use hypermesh_telemetry::Metrics;
+use serde::Serialize;
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, Semaphore};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// What the domain needs to know.
 #[derive(Debug, Clone)]
@@ -32,8 +33,34 @@ pub struct Settings {
     pub worker_exe: PathBuf,
     /// Lease even what the kernel does not enforce.
     pub allow_unenforced: bool,
+    /// What becomes of groups that no lease accounts for.
+    pub orphans: Orphans,
     /// Where this node's API is, for the `location` of its assets.
     pub address: String,
+}
+
+/// What becomes of a group that the ledger does not know: its node lost its database, or died while ending it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Orphans {
+    /// What runs in it is killed, and it is removed.
+    #[default]
+    Kill,
+    /// What runs in it is stopped, for a person to look at.
+    Freeze,
+    /// Its lease is entered again from the record that the group carries; without a readable one it is killed.
+    Adopt,
+}
+
+impl Orphans {
+    /// As configurations name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Freeze => "freeze",
+            Self::Adopt => "adopt",
+        }
+    }
 }
 
 /// The tables.
@@ -44,6 +71,10 @@ pub(crate) struct Tables {
     pub(crate) executions: Table<Execution>,
     pub(crate) packages: Table<Package>,
     pub(crate) node: Table<NodeRecord>,
+    pub(crate) waiting: Table<WaitingRecord>,
+    pub(crate) quotas: Table<QuotaRecord>,
+    pub(crate) shares: Table<ShareRecord>,
+    pub(crate) tokens: Table<TokenRecord>,
 }
 
 /// The parts of a [`Mesh`]; nothing of it is for callers.
@@ -62,7 +93,13 @@ pub struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) supervision: Supervision,
     pub(crate) changing: Changing,
-    pub(crate) expiry: Notify,
+    pub(crate) life: Notify,
+    pub(crate) volumes: LeaseFolders,
+    /// One writer of the shared CPUs at a time.
+    pub(crate) pins: tokio::sync::Mutex<()>,
+    pub(crate) overuse: Overuse,
+    /// For work that begins on a blocking thread.
+    pub(crate) runtime: Handle,
     pub(crate) internal: Arc<Semaphore>,
     pub(crate) internal_waiting: Semaphore,
     pub(crate) draining: AtomicBool,
@@ -79,28 +116,13 @@ pub struct Parts {
     pub machine: Machine,
     /// What enforces.
     pub cgroups: Arc<dyn CgroupBackend>,
+    /// Folders of bounded size.
+    pub volumes: LeaseFolders,
     /// What is counted.
     pub metrics: Metrics,
 }
 
 impl Mesh {
-    /// The id of this node: from its store, or new. Read before anything else, since the cgroups are named after it.
-    ///
-    /// # Errors
-    /// When the store refuses.
-    pub fn identify(store: &Store) -> Result<NodeId, MeshError> {
-        let fault = |e| MeshError::internal("reading the node's record")(Box::new(e));
-        let table: Table<NodeRecord> = store.table().map_err(fault)?;
-        if let Some(record) = table.all().pop() {
-            return Ok(record.id);
-        }
-        let record = NodeRecord { id: NodeId::generate(), first_start: Timestamp::now(), up_seconds: 0 };
-        let mut batch = Batch::new();
-        batch.put(&table, record.clone());
-        store.commit_blocking(batch).map_err(fault)?;
-        Ok(record.id)
-    }
-
     /// Opens the domain, recovers what an earlier run left, registers the hardware, starts the loops.
     ///
     /// # Errors
@@ -112,16 +134,23 @@ impl Mesh {
             Ok(())
         })
         .await?;
+        let (tell, told) = mpsc::channel(OOM_QUEUE);
+        let watched = mesh.cgroups.on_oom(Arc::new(move |lease| {
+            // A full queue drops the news: a thousand leases are being ended already.
+            let _ = tell.try_send(lease);
+        }));
+        watched.map_err(|e| MeshError::internal("watching memory limits")(Box::new(e)))?;
         mesh.recover().await?;
         mesh.register_hardware().await?;
         tokio::spawn(mesh.clone().sample_for_ever());
-        tokio::spawn(mesh.clone().expire_for_ever());
+        tokio::spawn(mesh.clone().live_for_ever());
+        tokio::spawn(mesh.clone().end_out_of_memory(told));
         tokio::spawn(mesh.clone().reconcile_for_ever());
         Ok(mesh)
     }
 
     fn open(parts: Parts) -> Result<Self, MeshError> {
-        let Parts { settings, store, machine, cgroups, metrics } = parts;
+        let Parts { settings, store, machine, cgroups, volumes, metrics } = parts;
         let store_fault = |e| MeshError::internal("opening the tables")(Box::new(e));
         let io_fault = |e: std::io::Error| MeshError::internal("opening the data folder")(Box::new(e));
         let tables = Tables {
@@ -130,6 +159,10 @@ impl Mesh {
             executions: store.table().map_err(store_fault)?,
             packages: store.table().map_err(store_fault)?,
             node: store.table().map_err(store_fault)?,
+            waiting: store.table().map_err(store_fault)?,
+            quotas: store.table().map_err(store_fault)?,
+            shares: store.table().map_err(store_fault)?,
+            tokens: store.table().map_err(store_fault)?,
         };
         let record = tables.node.all().pop().ok_or_else(|| MeshError::not_found("node record", ""))?;
         let work = settings.data_dir.join("work");
@@ -141,14 +174,18 @@ impl Mesh {
         }
         Ok(Self(Arc::new(Inner {
             blobs: BlobStore::open(&settings.data_dir).map_err(io_fault)?,
-            ledger: Ledger::new(machine.pool()),
+            ledger: Ledger::new(machine.capacity()),
             node_id: record.id,
             first_start: record.first_start,
             up_before: Duration::from_secs(record.up_seconds),
             started: Instant::now(),
             supervision: Supervision::default(),
             changing: Changing::default(),
-            expiry: Notify::new(),
+            life: Notify::new(),
+            volumes,
+            pins: tokio::sync::Mutex::default(),
+            overuse: Overuse::default(),
+            runtime: Handle::current(),
             internal: Arc::new(Semaphore::new(MAX_INTERNAL)),
             internal_waiting: Semaphore::new(MAX_INTERNAL_WAITING),
             draining: AtomicBool::new(false),
@@ -201,7 +238,7 @@ impl Mesh {
     pub async fn stop(&self) -> Result<(), MeshError> {
         self.draining.store(true, Ordering::Release);
         self.remember_uptime().await?;
-        let live = self.tables.leases.filter(|l| l.status == LeaseStatus::Active);
+        let live = self.tables.leases.filter(|l| l.status.has_group());
         if live.is_empty() {
             self.blocking_mesh(|mesh| {
                 mesh.cgroups.close();

@@ -237,9 +237,21 @@ pub struct Lease {
     /// Until when it stays frozen; only while frozen.
     #[serde(default)]
     pub frozen_until: Option<Timestamp>,
+    /// The grant that it is being changed to; a node that finds this at its start finishes the change.
+    #[serde(default)]
+    pub resizing: Option<Grant>,
     /// The caller's key, so that the same request sent twice makes one lease.
     #[serde(default)]
-    pub idempotency_key: Option<String>,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A caller's key and what it was sent with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// The key, of the caller's choice.
+    pub key: String,
+    /// SHA-256 of the request, lower-case hex: the same key with another request is a mistake.
+    pub request: String,
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub use execution::{
     Cause, Execution, ExecutionRequest, ExecutionStatus, InputFile, LogLine, OutputFile, ResourceUsage,
 };
 pub use id::{AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, Subject};
-pub use lease::{CpuMode, Grant, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
+pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
 pub use package::{Capability, Operation, Package, World};
 pub use time::Timestamp;
 pub use units::{Bytes, InvalidUnit, MilliCpu};

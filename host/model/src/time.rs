@@ -39,6 +39,13 @@ impl Timestamp {
         Self::from_millis(self.as_millis().saturating_add(ms))
     }
 
+    /// This time less whole seconds, clamped at the beginning of time.
+    #[must_use]
+    pub fn minus_seconds(self, seconds: u64) -> Self {
+        let ms = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        Self::from_millis(self.as_millis().saturating_sub(ms))
+    }
+
     /// How long until `later`; zero when it has passed.
     pub fn until(self, later: Self) -> std::time::Duration {
         std::time::Duration::from_millis(u64::try_from(later.as_millis() - self.as_millis()).unwrap_or(0))

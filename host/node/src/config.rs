@@ -1,5 +1,6 @@
 //! Configuration: a TOML file < environment < flags. Unknown keys are errors, and every value knows where it is from.
 
+use hypermesh_mesh::Orphans;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +24,10 @@ pub struct Config {
     pub allow_unenforced: bool,
     /// Absolute cgroup path below the mount under which the node's groups are made; `None` chooses the node's own.
     pub cgroup_parent: Option<String>,
+    /// What becomes of cgroups of this node that its ledger does not know: `kill`, `freeze` or `adopt`.
+    pub orphans: Orphans,
+    /// NVIDIA's management library; `None` lets the dynamic linker find `libnvidia-ml.so.1`.
+    pub nvml_library: Option<PathBuf>,
     /// `text` or `json`.
     pub log_format: String,
     /// What is logged, e.g. `info` or `warn,hypermesh_mesh=debug`.
@@ -113,13 +118,15 @@ pub enum ConfigError {
 }
 
 /// Every key, in the order in which they are shown.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "data_dir",
     "listen_trustchain",
     "listen_stoq",
     "listen_hypermesh",
     "allow_unenforced",
     "cgroup_parent",
+    "orphans",
+    "nvml_library",
     "log_format",
     "log_filter",
     "allowed_hosts",
@@ -185,6 +192,8 @@ impl Config {
             listen_hypermesh: loopback(8446),
             allow_unenforced: false,
             cgroup_parent: None,
+            orphans: Orphans::default(),
+            nvml_library: None,
             log_format: "text".into(),
             log_filter: "info".into(),
             allowed_hosts: Vec::new(),
@@ -254,6 +263,12 @@ impl Config {
                 self.cgroup_parent = Some(path.to_owned());
             }
             ("cgroup_parent", ..) => return wrong("an absolute cgroup path such as /hypermesh.slice"),
+            ("orphans", Some("kill"), _) => self.orphans = Orphans::Kill,
+            ("orphans", Some("freeze"), _) => self.orphans = Orphans::Freeze,
+            ("orphans", Some("adopt"), _) => self.orphans = Orphans::Adopt,
+            ("orphans", ..) => return wrong("`kill`, `freeze` or `adopt`"),
+            ("nvml_library", Some(path), _) if path.starts_with('/') => self.nvml_library = Some(path.into()),
+            ("nvml_library", ..) => return wrong("the absolute path of a libnvidia-ml.so"),
             ("log_format", Some(format @ ("text" | "json")), _) => self.log_format = format.to_owned(),
             ("log_format", ..) => return wrong("`text` or `json`"),
             ("log_filter", Some(filter), _) => self.log_filter = filter.to_owned(),
@@ -290,6 +305,11 @@ impl Config {
             "listen_hypermesh" => self.listen_hypermesh.to_string(),
             "allow_unenforced" => self.allow_unenforced.to_string(),
             "cgroup_parent" => self.cgroup_parent.clone().unwrap_or_else(|| "(the node's own group)".into()),
+            "orphans" => self.orphans.name().into(),
+            "nvml_library" => {
+                let path = self.nvml_library.as_ref().map(|path| path.display().to_string());
+                path.unwrap_or_else(|| "(found by the dynamic linker)".into())
+            }
             "log_format" => self.log_format.clone(),
             "log_filter" => self.log_filter.clone(),
             "allowed_hosts" => self.allowed_hosts.join(", "),

@@ -15,7 +15,7 @@ pub use config::{Config, ConfigError, ConfigSources, Origin, Setting, default_da
 pub use doctor::{Finding, Level, doctor};
 pub use error::NodeError;
 pub use hypermesh_telemetry::LogFormat;
-pub use node::{Bound, Node};
+pub use node::{Bound, Node, Signals};
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use crate::error::NodeError;
 use crate::token;
 use hypermesh_api::{ApiConfig, ApiState, Secret, Service, hypermesh_router, serve, unbuilt_router};
 use hypermesh_artifacts::SAMPLES;
-use hypermesh_mesh::{Machine, Mesh, MeshError, NewPackage, Parts, Receiving, Settings};
+use hypermesh_mesh::{LeaseFolders, Machine, Mesh, MeshError, NewPackage, Parts, Receiving, Settings};
 use hypermesh_model::Subject;
 use hypermesh_sandbox::CgroupSettings;
 use hypermesh_store::Store;
@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,25 @@ pub struct Node {
     endpoints: PathBuf,
     closing: CancellationToken,
     servers: Vec<JoinHandle<()>>,
+}
+
+/// SIGINT and SIGTERM, which end the process no longer by themselves. Watched before anybody is told that the node is
+/// there: who knows may stop it.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Watches them from now on. Within a runtime.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn watch() -> Result<Self, NodeError> {
+        let watch = |kind| signal(kind).map_err(NodeError::Signals);
+        Ok(Self { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? })
+    }
 }
 
 impl Node {
@@ -117,13 +136,11 @@ impl Node {
     /// Serves until SIGINT or SIGTERM, then stops.
     ///
     /// # Errors
-    /// When signals can't be watched or the end can't be recorded.
-    pub async fn run_until_signal(self) -> Result<(), NodeError> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(NodeError::Signals)?;
+    /// When the end can't be recorded.
+    pub async fn run_until(self, mut signals: Signals) -> Result<(), NodeError> {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
         }
         self.stop().await
     }
@@ -194,11 +211,18 @@ async fn start_mesh(
     metrics: Metrics,
 ) -> Result<Mesh, NodeError> {
     let node = Mesh::identify(&store).map_err(NodeError::Mesh)?;
-    let folder = data_dir.to_owned();
-    // The first NVML call can take seconds; nothing else waits for it.
-    let machine = tokio::task::spawn_blocking(move || Machine::measure("/".into(), folder))
-        .await
-        .map_err(|e| NodeError::Signals(io::Error::other(e)))?;
+    let (folder, nvml) = (data_dir.to_owned(), config.nvml_library.clone());
+    // The first NVML call can take seconds, and folders of leases are mounted again; nothing else waits for it.
+    let (machine, volumes) = tokio::task::spawn_blocking(move || {
+        let volumes = LeaseFolders::open(&folder);
+        (Machine::measure("/".into(), folder, nvml), volumes)
+    })
+    .await
+    .map_err(|e| NodeError::Signals(io::Error::other(e)))?;
+    let volumes = volumes.map_err(NodeError::Mesh)?;
+    if let Some(reason) = volumes.unavailable_reason() {
+        tracing::warn!(reason, "leases of storage are refused");
+    }
     let gpus = &machine.inventory().gpus.gpus;
     let cgroups = hypermesh_sandbox::open(CgroupSettings {
         system_root: "/".into(),
@@ -216,9 +240,10 @@ async fn start_mesh(
         // This very program, also after its file was replaced by a newer one.
         worker_exe: "/proc/self/exe".into(),
         allow_unenforced: config.allow_unenforced,
+        orphans: config.orphans,
         address: bound.hypermesh.to_string(),
     };
-    Mesh::start(Parts { settings, store, machine, cgroups, metrics }).await.map_err(NodeError::Mesh)
+    Mesh::start(Parts { settings, store, machine, cgroups, volumes, metrics }).await.map_err(NodeError::Mesh)
 }
 
 /// Makes the data folder, readable by the owner alone, and gives its absolute path: workers run elsewhere.

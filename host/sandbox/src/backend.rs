@@ -1,15 +1,19 @@
 //! The one interface to cgroups, and the choice of what is behind it.
 //!
-//! Calls block for microseconds (kernel memory, no disk) except [`CgroupBackend::kill`] and `remove`, which wait for
-//! processes to be gone; call those from a blocking thread.
+//! Calls block for microseconds (kernel memory, no disk) except [`CgroupBackend::kill`], `remove` and `freeze`, which
+//! wait for processes, `attach`, which may try again for 0.2 s a hierarchy, and a `resize` that shrinks memory, which
+//! waits for reclaim; call those from a blocking thread.
 
 use crate::kernel_backend::KernelBackend;
 use crate::kernel_fs::KernelFolders;
 use crate::unenforced::Unenforced;
-use crate::{CgroupError, CgroupSettings, CgroupVersion, FoundLease, GroupUsage, Limits};
-use hypermesh_model::{EnforcementReceipt, LeaseId};
+use crate::{CgroupError, CgroupSettings, CgroupVersion, FoundLease, GroupPressure, GroupUsage, Limits};
+use hypermesh_model::{Bytes, EnforcementReceipt, LeaseId};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Who hears of leases that ran out of memory; called on a thread of the backend's, so it should only pass it on.
+pub type TellOom = Arc<dyn Fn(LeaseId) + Send + Sync>;
 
 /// Groups of leases and their leaves.
 ///
@@ -33,6 +37,87 @@ pub trait CgroupBackend: Send + Sync {
         limits: &Limits,
         record: &str,
     ) -> Result<EnforcementReceipt, CgroupError>;
+
+    /// Changes the limits of a live lease, in the order that the kernel needs, reads them back and saves `record`. What
+    /// `limits` does not name is no limit any more. All or nothing: on failure the old limits are written again.
+    ///
+    /// Memory is never taken below 1.05 times the working set, nor processes below their number, unless `force`d; then
+    /// memory is reclaimed first. What can't be reclaimed is killed on v2; v1 refuses.
+    /// GPUs can only be taken away: on v1 the filter of a device that is granted later stays.
+    ///
+    /// # Errors
+    /// [`CgroupError::InUse`]; as for `create`, and when the lease has no group.
+    fn resize(
+        &self,
+        lease: &LeaseId,
+        limits: &Limits,
+        force: bool,
+        record: &str,
+    ) -> Result<EnforcementReceipt, CgroupError>;
+
+    /// Stops all processes of the lease and returns when the kernel says that they are. Doing it again is `Ok`. A frozen
+    /// lease keeps its memory, can be killed, resized and counted.
+    ///
+    /// # Errors
+    /// [`CgroupError::NotFrozen`] when they did not stop in time (2 s), e.g. in uninterruptible sleep; the lease is
+    /// thawed then. And when the lease has no group.
+    fn freeze(&self, lease: &LeaseId) -> Result<(), CgroupError>;
+
+    /// Lets them run on. Doing it again is `Ok`.
+    ///
+    /// # Errors
+    /// When the lease has no group.
+    fn thaw(&self, lease: &LeaseId) -> Result<(), CgroupError>;
+
+    /// Whether all processes of the lease are stopped.
+    ///
+    /// # Errors
+    /// When the lease has no group.
+    fn is_frozen(&self, lease: &LeaseId) -> Result<bool, CgroupError>;
+
+    /// Moves a running process with all its threads into a leaf that is made for it; its children stay where they are.
+    /// Memory that it has stays charged to where it was, devices that it holds open stay open
+    /// (`Documentation/admin-guide/cgroup-v2.rst`, "Memory Ownership"). On failure it is moved back.
+    ///
+    /// # Errors
+    /// [`CgroupError::NoProcess`], [`CgroupError::NotAttachable`] for process 1, this one and the kernel's own; as for
+    /// `create_leaf`, and when the kernel refuses the move.
+    fn attach(&self, lease: &LeaseId, leaf: &str, pid: u32) -> Result<(), CgroupError>;
+
+    /// The logical CPUs on which leases that are not pinned run, now and those to come; survives the node where the
+    /// kernel keeps it. To be told before a lease is pinned to others: only then is its receipt `Enforced`.
+    ///
+    /// # Errors
+    /// [`CgroupError::NoSharedCpu`], and when the kernel refuses the CPUs; what was before holds then.
+    fn share_cpus(&self, cpus: &[u32]) -> Result<(), CgroupError>;
+
+    /// From now on `tell` hears of each lease in which a process was killed for memory, as soon as the kernel says so,
+    /// perhaps more than once. It ends the lease; on v2 the kernel has killed all of it already. Leases that exist, e.g.
+    /// after a restart, are watched from now on, new ones by `create`. What happened while nobody watched shows in
+    /// [`GroupUsage::oom_kills`]. A second call replaces `tell`. A leaf that runs into a limit of its own is told of on v2
+    /// only.
+    ///
+    /// v1 needs a descriptor a lease; the soft limit on open files is raised to the hard one here, and a lease that can't
+    /// be watched is an error of `create`. v2 needs one in all.
+    ///
+    /// # Errors
+    /// When a lease cannot be watched.
+    fn on_oom(&self, tell: TellOom) -> Result<(), CgroupError>;
+
+    /// Saves another record with the lease's group, where the kernel keeps one.
+    fn save_record(&self, lease: &LeaseId, record: &str);
+
+    /// Memory of the lease now, page cache included: one file, where `usage` reads about ten. `None`: not counted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    fn memory_current(&self, lease: &LeaseId) -> Result<Option<Bytes>, CgroupError>;
+
+    /// How much the lease waits for CPU, memory and I/O.
+    ///
+    /// # Errors
+    /// When the lease has no group or a file cannot be read.
+    fn pressure(&self, lease: &LeaseId) -> Result<GroupPressure, CgroupError>;
 
     /// Makes a leaf, with limits tighter than the lease's if given. The receipt is about the leaf's own limits.
     ///

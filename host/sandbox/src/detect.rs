@@ -9,8 +9,8 @@ use crate::{CgroupError, CgroupVersion};
 use std::path::{Path, PathBuf};
 
 /// The v1 controllers that this crate uses.
-pub(crate) const V1_CONTROLLERS: [&str; 7] =
-    ["cpu", "cpuacct", "memory", "pids", "devices", "freezer", "blkio"];
+pub(crate) const V1_CONTROLLERS: [&str; 8] =
+    ["cpu", "cpuacct", "memory", "pids", "devices", "freezer", "blkio", "cpuset"];
 
 /// A mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,13 @@ pub(crate) struct Layout {
 
 /// Reads what is mounted.
 pub(crate) fn detect(system_root: &Path) -> Result<Layout, CgroupError> {
+    detect_of(system_root, "self")
+}
+
+/// Reads what is mounted; `own` is then where another process is, by its id.
+pub(crate) fn detect_of(system_root: &Path, process: &str) -> Result<Layout, CgroupError> {
     let mounts = crate::kernel_fs::read(&system_root.join("proc/self/mountinfo"))?;
-    let own = crate::kernel_fs::read(&system_root.join("proc/self/cgroup"))?;
+    let own = crate::kernel_fs::read(&system_root.join("proc").join(process).join("cgroup"))?;
     Ok(layout(system_root, &mounts, &own))
 }
 
@@ -219,7 +224,7 @@ mod tests {
         }
 
         #[test]
-        fn each_controller_has_one_place(pick in proptest::collection::vec(0usize..7, 0..12)) {
+        fn each_controller_has_one_place(pick in proptest::collection::vec(0usize..8, 0..12)) {
             let lines: Vec<String> = pick.iter().map(|i| {
                 let c = V1_CONTROLLERS[*i];
                 format!("1 2 0:{i} / /cg/{c} rw - cgroup cgroup rw,{c}")

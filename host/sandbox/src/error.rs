@@ -69,6 +69,41 @@ pub enum CgroupError {
         /// Where.
         path: PathBuf,
     },
+    /// A limit would go below what is in use.
+    #[error("the {limit} limit cannot become {wanted}: {used} are in use")]
+    InUse {
+        /// Its name in the receipt.
+        limit: &'static str,
+        /// What was asked, in bytes or processes.
+        wanted: u64,
+        /// What is in use, in the same unit.
+        used: u64,
+    },
+    /// A group whose processes did not all stop; it runs on.
+    #[error("{} did not freeze within {waited_ms} ms; it runs on", path.display())]
+    NotFrozen {
+        /// The group.
+        path: PathBuf,
+        /// How long was waited, in milliseconds.
+        waited_ms: u128,
+    },
+    /// A process that has ended or never was.
+    #[error("there is no process {pid}")]
+    NoProcess {
+        /// Its id.
+        pid: u32,
+    },
+    /// A process that must not be moved.
+    #[error("process {pid} cannot be attached: {reason}")]
+    NotAttachable {
+        /// Its id.
+        pid: u32,
+        /// Why, for people.
+        reason: &'static str,
+    },
+    /// Leases that are not pinned need a CPU too.
+    #[error("no CPU would be left for leases that are not pinned")]
+    NoSharedCpu,
     /// Nothing to work with.
     #[error("{reason}")]
     Unavailable {
@@ -88,8 +123,18 @@ impl CgroupError {
             | Self::InvalidName { .. }
             | Self::InvalidParent { .. }
             | Self::NotAGroup { .. }
+            | Self::InUse { .. }
+            | Self::NotFrozen { .. }
+            | Self::NoProcess { .. }
+            | Self::NotAttachable { .. }
+            | Self::NoSharedCpu
             | Self::Unavailable { .. } => false,
         }
+    }
+
+    /// Whether it is the process that can't be attached, and not the kernel that failed.
+    pub fn is_about_process(&self) -> bool {
+        matches!(self, Self::NoProcess { .. } | Self::NotAttachable { .. })
     }
 
     /// The error and its sources in one line: a reason for a receipt or for `doctor`.

@@ -31,34 +31,60 @@ impl Folders for FixtureFolders {
 }
 
 fn fill(group: &Path, controllers: &str) -> io::Result<()> {
+    let pressure = "some avg10=1.50 avg60=0.25 avg300=0.00 total=1234";
     let mut files = vec![
+        ("cpu.pressure", pressure),
+        ("memory.pressure", pressure),
+        ("io.pressure", pressure),
+        ("cgroup.freeze", "0"),
         ("cgroup.controllers", controllers),
         ("cgroup.subtree_control", ""),
         ("cgroup.procs", ""),
         ("cgroup.events", "populated 0\nfrozen 0"),
         ("cgroup.kill", ""),
-        ("cpu.stat", "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_periods 9\nnr_throttled 4"),
+        (
+            "cpu.stat",
+            "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\nnr_periods 9\nnr_throttled 4\nthrottled_usec 70",
+        ),
     ];
     // A kernel that refuses every quota: what is a folder can't be written.
     if controllers == "refusing" {
         fs::create_dir(group.join("cpu.max"))?;
     }
     let controllers = controllers.replace("refusing", "cpu");
-    files[0].1 = &controllers;
+    for file in &mut files {
+        if file.0 == "cgroup.controllers" {
+            file.1 = &controllers;
+        }
+    }
     for controller in controllers.split_whitespace() {
         files.extend(match controller {
             "cpu" if group.join("cpu.max").is_dir() => vec![],
-            "cpu" => vec![("cpu.max", "max 100000")],
+            "cpu" => vec![("cpu.max", "max 100000"), ("cpu.weight", "100"), ("cpu.max.burst", "0")],
             "memory" => vec![
                 ("memory.max", "max"),
+                ("memory.high", "max"),
+                ("memory.low", "0"),
                 ("memory.swap.max", "max"),
+                ("memory.swap.current", "0"),
                 ("memory.oom.group", "0"),
-                ("memory.current", "4096"),
-                ("memory.peak", "8192"),
-                ("memory.events", "low 0\noom 2\noom_kill 1"),
+                ("memory.current", "4194304"),
+                ("memory.peak", "8388608"),
+                ("memory.reclaim", ""),
+                ("memory.stat", "anon 3145728\nfile 1048576\ninactive_anon 0\ninactive_file 524288"),
+                ("memory.events", "low 0\nhigh 0\nmax 5\noom 2\noom_kill 1"),
             ],
-            "pids" => vec![("pids.max", "max")],
-            "io" => vec![("io.stat", "254:0 rbytes=100 wbytes=28 rios=1 wios=1 dbytes=0 dios=0")],
+            "pids" => vec![("pids.max", "max"), ("pids.current", "3"), ("pids.events", "max 2")],
+            "io" => {
+                vec![("io.stat", "254:0 rbytes=100 wbytes=28 rios=7 wios=1 dbytes=0 dios=0"), ("io.max", "")]
+            }
+            // What is effective stays CPU 1, whatever is written: a plain file.
+            "cpuset" => vec![
+                ("cpuset.cpus", ""),
+                ("cpuset.mems", ""),
+                ("cpuset.cpus.effective", "1"),
+                ("cpuset.mems.effective", "0"),
+            ],
             other => panic!("the fixture knows no {other}"),
         });
     }

@@ -1,18 +1,22 @@
 //! The backend on real hierarchies: v1, v2 and hybrid differ in the plan of limits and in the files that count, not in
-//! the life of a group.
+//! the life of a group. What changes a live lease is in `resize`, `attach`, `freeze`, `kill`, `cpuset`.
 
+use crate::backend::TellOom;
+use crate::cpuset::Cpus;
 use crate::detect::{Layout, detect};
 use crate::devices::{self, Programs};
-use crate::kernel_fs::{Folders, words};
-use crate::setting::{Facts, Mode, Setting};
+use crate::kernel_fs::{Folders, number, write};
+use crate::oom::OomWatch;
+use crate::reserve::{Reserved, kept_by};
+use crate::setting::{Facts, Mode};
 use crate::tree::{Tree, check_leaf};
-use crate::{
-    CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, FoundLease, GpuAccess, GroupUsage, Limits,
-};
-use crate::{kill, v1, v2};
-use hypermesh_model::{EnforcementEntry, EnforcementReceipt, LeaseId};
+use crate::{CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, FoundLease};
+use crate::{GpuAccess, GroupPressure, GroupUsage, Limits};
+use crate::{attach, cpuset, freeze, kill, pressure, resize, usage, v1, v2};
+use hypermesh_model::{Bytes, EnforcementEntry, EnforcementReceipt, LeaseId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// What a node without root can do.
 pub(crate) const DELEGATE: &str =
@@ -20,14 +24,19 @@ pub(crate) const DELEGATE: &str =
 
 /// Limits held by the kernel.
 pub(crate) struct KernelBackend {
-    version: CgroupVersion,
-    tree: Tree,
-    facts: Facts,
-    system_root: PathBuf,
+    pub(crate) version: CgroupVersion,
+    pub(crate) system_root: PathBuf,
+    pub(crate) tree: Tree,
+    pub(crate) facts: Facts,
     /// Device programs that leases share.
     programs: Programs,
+    /// The CPUs of leases that are not pinned; `None` for all.
+    pub(crate) shared: Mutex<Option<Cpus>>,
+    /// v2: the memory that leases ask to keep.
+    pub(crate) reserved: Option<Reserved>,
+    oom: Mutex<Option<OomWatch>>,
     /// Why a controller could not be opened.
-    refused: BTreeMap<String, String>,
+    pub(crate) refused: BTreeMap<String, String>,
 }
 
 impl KernelBackend {
@@ -61,12 +70,19 @@ impl KernelBackend {
                 v1::open_all(layout, parent, node, !settings.gpu_minors.is_empty(), folders.as_ref())
             }
         };
+        let tree = Tree { folders, hierarchies };
+        let unified =
+            tree.hierarchies.first().filter(|_| layout.version == CgroupVersion::V2).map(|h| &h.node);
+        let cores = tree.of("cpuset").map(|hierarchy| &hierarchy.node).or(unified);
         let backend = Self {
             version: layout.version,
-            tree: Tree { folders, hierarchies },
-            facts: facts(&settings.system_root),
             system_root: settings.system_root.clone(),
+            facts: facts(&settings.system_root, &tree, unified),
+            shared: Mutex::new(cores.and_then(|node| cpuset::earlier_shared(node))),
+            reserved: unified.map(|node| Reserved::open(node)).transpose()?,
+            tree,
             programs: Programs::default(),
+            oom: Mutex::new(None),
             refused: refused.into_iter().collect(),
         };
         backend.check_usable(layout)?;
@@ -89,47 +105,8 @@ impl KernelBackend {
         })
     }
 
-    /// The group's folder for a controller, or why there is none.
-    fn holder(&self, controller: &str, lease: &LeaseId, leaf: Option<&str>) -> Result<PathBuf, String> {
-        if self.version != CgroupVersion::V2 {
-            let why = || self.refused.get(controller).cloned();
-            return self.tree.dir_of(controller, lease, leaf).ok_or_else(|| {
-                why().unwrap_or_else(|| format!("the {controller} controller is not mounted"))
-            });
-        }
-        let dir = self.tree.unified_dir(lease, leaf).ok_or_else(|| "cgroup2 is not mounted".to_owned())?;
-        match words(&dir.join("cgroup.controllers")) {
-            Ok(have) if have.iter().any(|c| c == controller) => Ok(dir),
-            Ok(have) => Err(format!("{} has no {controller} controller, only {have:?}", dir.display())),
-            Err(error) => Err(error.reason()),
-        }
-    }
-
-    fn enforce(
-        &self,
-        lease: &LeaseId,
-        leaf: Option<&str>,
-        limits: &Limits,
-        mode: Mode,
-    ) -> Result<EnforcementReceipt, CgroupError> {
-        let plan: Vec<Setting> = match self.version {
-            CgroupVersion::V2 => v2::plan(limits, self.facts),
-            CgroupVersion::V1 | CgroupVersion::Hybrid | CgroupVersion::None => v1::plan(limits, self.facts),
-        };
-        let mut entries = Vec::with_capacity(plan.len() + 1);
-        for setting in &plan {
-            entries.extend(match self.holder(setting.controller, lease, leaf) {
-                Ok(dir) => setting.settle(&dir, mode)?,
-                Err(reason) => setting.unenforced(reason),
-            });
-        }
-        entries.extend(limits.gpus.as_ref().map(|access| self.filter_gpus(lease, leaf, access, mode)));
-        let cgroups = self.tree.dirs(lease, leaf).iter().map(|dir| dir.display().to_string()).collect();
-        Ok(EnforcementReceipt { cgroup_version: self.version.to_string(), cgroups, entries })
-    }
-
     /// On v1 and hybrid by the devices controller where it can be used, else by a program on the cgroup2 group.
-    fn filter_gpus(
+    pub(crate) fn filter_gpus(
         &self,
         lease: &LeaseId,
         leaf: Option<&str>,
@@ -150,7 +127,7 @@ impl KernelBackend {
 
     /// Fails as missing unless the group exists in the first hierarchy. In another one it may be missing when that was
     /// not used before a restart; what is counted there is then unknown, which is no error.
-    fn check_exists(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<(), CgroupError> {
+    pub(crate) fn check_exists(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<(), CgroupError> {
         let Some(dir) = self.tree.hierarchies.first().map(|h| h.dir(lease, leaf)) else { return Ok(()) };
         match std::fs::metadata(&dir) {
             Ok(_) => Ok(()),
@@ -158,15 +135,42 @@ impl KernelBackend {
         }
     }
 
-    /// Makes a group, lets `fill` set it up, and removes what was made if that fails.
-    fn make_filled(
-        &self,
-        lease: &LeaseId,
-        leaf: Option<&str>,
-        fill: impl FnOnce() -> Result<EnforcementReceipt, CgroupError>,
-    ) -> Result<EnforcementReceipt, CgroupError> {
-        let made = self.tree.make(lease, leaf)?;
-        fill().inspect_err(|_| self.tree.undo(&made))
+    /// v1: hears when the lease runs out of memory, if somebody wants to.
+    pub(crate) fn watch_memory(&self, lease: &LeaseId, dir: &Path) -> Result<(), CgroupError> {
+        let oom = self.oom.lock().unwrap_or_else(PoisonError::into_inner);
+        oom.as_ref().map_or(Ok(()), |oom| oom.watch(lease, dir))
+    }
+
+    fn forget_memory(&self, lease: &LeaseId) {
+        if let Some(oom) = self.oom.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            oom.forget(lease);
+        }
+    }
+
+    /// Fills a lease's new group.
+    fn fill_lease(&self, lease: &LeaseId, limits: &Limits) -> Result<EnforcementReceipt, CgroupError> {
+        if self.version == CgroupVersion::V2
+            && let Some(dir) = self.tree.unified_dir(lease, None)
+            && let Err(error) = v2::enable_for_leaves(&dir)
+        {
+            // The lease's own limits do not need it; those of a leaf will say what they lack.
+            tracing::warn!(group = %dir.display(), reason = error.reason(), "leaves lack a controller");
+        }
+        if limits.pinned().is_none() {
+            self.join_share(lease)?;
+        }
+        let receipt = self.enforce(lease, None, limits, Mode::Write)?;
+        if let (Some(all), Some(dir)) = (&self.reserved, self.tree.unified_dir(lease, None))
+            && limits.memory_request.is_some()
+        {
+            all.change(0, Reserved::of(&dir)?)?;
+        }
+        if limits.memory.is_some()
+            && let Some(dir) = self.tree.dir_of("memory", lease, None)
+        {
+            self.watch_memory(lease, &dir)?;
+        }
+        Ok(receipt)
     }
 }
 
@@ -185,18 +189,102 @@ impl CgroupBackend for KernelBackend {
         limits: &Limits,
         record: &str,
     ) -> Result<EnforcementReceipt, CgroupError> {
-        self.make_filled(lease, None, || {
-            if self.version == CgroupVersion::V2
-                && let Some(dir) = self.tree.unified_dir(lease, None)
-                && let Err(error) = v2::enable(&dir)
-            {
-                // The lease's own limits do not need it; those of a leaf will say what they lack.
-                tracing::warn!(group = %dir.display(), reason = error.reason(), "leaves lack a controller");
+        let made = self.tree.make(lease, None, &v1::wanted(limits))?;
+        // One that was there already may hold other limits, whose order matters.
+        let is_new = made.first() == self.tree.dirs(lease, None).first();
+        let filled = if is_new {
+            self.fill_lease(lease, limits)
+        } else {
+            resize::rewrite(self, lease, limits, true)
+                .and_then(|()| self.enforce(lease, None, limits, Mode::Check))
+        };
+        let receipt = filled.inspect_err(|_| {
+            self.forget_memory(lease);
+            self.tree.undo(&made);
+        })?;
+        self.tree.save_record(lease, record);
+        Ok(receipt)
+    }
+
+    fn resize(
+        &self,
+        lease: &LeaseId,
+        limits: &Limits,
+        force: bool,
+        record: &str,
+    ) -> Result<EnforcementReceipt, CgroupError> {
+        resize::resize(self, lease, limits, force, record)
+    }
+
+    fn freeze(&self, lease: &LeaseId) -> Result<(), CgroupError> {
+        self.check_exists(lease, None)?;
+        freeze::freeze(&self.tree, lease)
+    }
+
+    fn thaw(&self, lease: &LeaseId) -> Result<(), CgroupError> {
+        self.check_exists(lease, None)?;
+        freeze::thaw(&self.tree, lease)
+    }
+
+    fn is_frozen(&self, lease: &LeaseId) -> Result<bool, CgroupError> {
+        self.check_exists(lease, None)?;
+        freeze::is_frozen(&self.tree, lease)
+    }
+
+    fn attach(&self, lease: &LeaseId, leaf: &str, pid: u32) -> Result<(), CgroupError> {
+        check_leaf(leaf)?;
+        attach::attach(self, lease, leaf, pid)
+    }
+
+    fn share_cpus(&self, cpus: &[u32]) -> Result<(), CgroupError> {
+        self.set_shared(cpus)
+    }
+
+    fn save_record(&self, lease: &LeaseId, record: &str) {
+        self.tree.save_record(lease, record);
+    }
+
+    fn memory_current(&self, lease: &LeaseId) -> Result<Option<Bytes>, CgroupError> {
+        let (dir, file) = match self.version {
+            CgroupVersion::V2 => (self.tree.unified_dir(lease, None), "memory.current"),
+            CgroupVersion::V1 | CgroupVersion::Hybrid | CgroupVersion::None => {
+                (self.tree.dir_of("memory", lease, None), "memory.usage_in_bytes")
             }
-            let receipt = self.enforce(lease, None, limits, Mode::Write)?;
-            self.tree.save_record(lease, record);
-            Ok(receipt)
-        })
+        };
+        let Some(dir) = dir else { return Ok(None) };
+        Ok(number(&dir.join(file))?.map(Bytes))
+    }
+
+    fn on_oom(&self, tell: TellOom) -> Result<(), CgroupError> {
+        let mut oom = self.oom.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(oom) = oom.as_ref() {
+            oom.tell(tell);
+            return Ok(());
+        }
+        let watch = match self.tree.hierarchies.first() {
+            Some(only) if self.version == CgroupVersion::V2 => match OomWatch::on_v2(tell, &only.node) {
+                // Without the memory controller no lease has a limit to run into.
+                Err(error) if error.is_missing() => return Ok(()),
+                watch => watch?,
+            },
+            Some(_) | None => OomWatch::on_v1(tell)?,
+        };
+        if let Some(hierarchy) = self.tree.of("memory") {
+            for found in self.tree.leases()? {
+                let Ok(lease) = LeaseId::parse(found.id) else { continue };
+                watch.watch(&lease, &hierarchy.dir(&lease, None))?;
+            }
+        }
+        *oom = Some(watch);
+        Ok(())
+    }
+
+    fn pressure(&self, lease: &LeaseId) -> Result<GroupPressure, CgroupError> {
+        self.check_exists(lease, None)?;
+        match self.tree.unified_dir(lease, None) {
+            Some(dir) => pressure::pressure(&dir),
+            None => Ok(GroupPressure::default()),
+        }
     }
 
     fn create_leaf(
@@ -207,21 +295,27 @@ impl CgroupBackend for KernelBackend {
     ) -> Result<EnforcementReceipt, CgroupError> {
         check_leaf(leaf)?;
         let none = Limits::default();
-        self.make_filled(lease, Some(leaf), || {
-            self.enforce(lease, Some(leaf), limits.unwrap_or(&none), Mode::Write)
-        })
+        let made = self.tree.make(lease, Some(leaf), &[])?;
+        let low = self.tree.unified_dir(lease, Some(leaf)).filter(|_| self.version == CgroupVersion::V2);
+        // All that the lease keeps is for its leaves; where `memory_recursiveprot` is mounted it is so anyway.
+        let kept = low.map_or(Ok(()), |dir| match write(&dir.join("memory.low"), "max") {
+            Err(error) if error.is_missing() => Ok(()),
+            written => written,
+        });
+        kept.and_then(|()| self.enforce(lease, Some(leaf), limits.unwrap_or(&none), Mode::Write))
+            .inspect_err(|_| self.tree.undo(&made))
     }
 
     fn join_files(&self, lease: &LeaseId, leaf: &str) -> Vec<PathBuf> {
-        self.tree.dirs(lease, Some(leaf)).into_iter().map(|dir| dir.join("cgroup.procs")).collect()
+        self.tree.joined(lease, Some(leaf)).into_iter().map(|dir| dir.join("cgroup.procs")).collect()
     }
 
     fn usage(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<GroupUsage, CgroupError> {
         leaf.map_or(Ok(()), check_leaf)?;
         self.check_exists(lease, leaf)?;
         match self.tree.unified_dir(lease, leaf) {
-            Some(dir) if self.version == CgroupVersion::V2 => v2::usage(&dir),
-            Some(_) | None => v1::usage(&self.tree, lease, leaf),
+            Some(dir) if self.version == CgroupVersion::V2 => usage::on_v2(&dir),
+            Some(_) | None => usage::on_v1(&self.tree, lease, leaf),
         }
     }
 
@@ -241,7 +335,19 @@ impl CgroupBackend for KernelBackend {
     }
 
     fn remove(&self, lease: &LeaseId) -> Result<(), CgroupError> {
-        self.tree.remove(lease, None)
+        let kept = match (&self.reserved, self.tree.unified_dir(lease, None)) {
+            (Some(all), Some(dir)) if !all.is_empty() => Reserved::of(&dir)?,
+            (_, _) => 0,
+        };
+        self.forget_memory(lease);
+        if let Err(error) = self.tree.remove(lease, None) {
+            // It lives on.
+            if let Some(dir) = self.tree.dir_of("memory", lease, None) {
+                self.watch_memory(lease, &dir)?;
+            }
+            return Err(error);
+        }
+        self.reserved.as_ref().map_or(Ok(()), |all| all.change(kept, 0))
     }
 
     fn leases(&self) -> Result<Vec<FoundLease>, CgroupError> {
@@ -258,9 +364,14 @@ impl CgroupBackend for KernelBackend {
     }
 }
 
-/// Reads what plans depend on. Swap is there when `/proc/swaps` has a line below its heading.
-fn facts(system_root: &Path) -> Facts {
+/// Reads what plans depend on; `unified` is the node's folder on v2. Swap is there when `/proc/swaps` has a line below
+/// its heading.
+fn facts(system_root: &Path, tree: &Tree, unified: Option<&PathBuf>) -> Facts {
     let swaps = std::fs::read_to_string(system_root.join("proc/swaps")).unwrap_or_default();
-    let page_size = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-    Facts { page_size, has_swap: swaps.lines().count() > 1 }
+    Facts {
+        page_size: u64::try_from(rustix::param::page_size()).unwrap_or(4096),
+        has_swap: swaps.lines().count() > 1,
+        mems: tree.of("cpuset").map(|h| cpuset::mems(&h.node)).unwrap_or_default(),
+        kept_above: unified.and_then(|node| node.ancestors().nth(2)).and_then(kept_by),
+    }
 }

@@ -7,7 +7,7 @@
 use crate::CgroupError;
 use crate::error::is_missing;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// Makes and removes single group folders.
@@ -73,6 +73,22 @@ pub(crate) fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
         .map_err(|source| CgroupError::Write { path: path.to_owned(), value: value.to_owned(), source })
 }
 
+/// Writes to a file that exists and reads what it then holds, without its last newline, through one descriptor.
+pub(crate) fn write_and_read(path: &Path, value: &str) -> Result<String, CgroupError> {
+    let refused = |source| CgroupError::Write { path: path.to_owned(), value: value.to_owned(), source };
+    let mut file = OpenOptions::new().read(true).write(true).truncate(true).open(path).map_err(refused)?;
+    file.write_all(value.as_bytes()).map_err(refused)?;
+    let mut text = String::new();
+    // The kernel makes the text anew for a read from the beginning.
+    match file.seek(io::SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)) {
+        Ok(_) => {
+            text.truncate(text.trim_end().len());
+            Ok(text)
+        }
+        Err(source) => Err(CgroupError::Io { action: "read", path: path.to_owned(), source }),
+    }
+}
+
 /// Reads one number; `None` when the file does not exist.
 pub(crate) fn number(path: &Path) -> Result<Option<u64>, CgroupError> {
     let Some(text) = read_optional(path)? else { return Ok(None) };
@@ -91,7 +107,7 @@ pub(crate) fn keyed(path: &Path, key: &str) -> Result<Option<u64>, CgroupError> 
     Ok(read_optional(path)?.and_then(|text| keyed_in(&text, key)))
 }
 
-fn keyed_in(text: &str, key: &str) -> Option<u64> {
+pub(crate) fn keyed_in(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 

@@ -3,18 +3,17 @@
 //! With `cgroup.kill` (Linux 5.14) the kernel does it in one step, forks included, and `cgroup.events` wakes us when
 //! the group is empty. Without it: freeze, so that nothing can fork, SIGKILL each, thaw, and again until empty. The
 //! second way also ends what joined a v1 group but not the shadow. Both end at one deadline, with the ids of who is left.
+//!
+//! A frozen v1 process dies only when it is thawed. So a frozen lease is thawed to be killed; when it is one leaf of it
+//! that is killed, the others run for that moment and are frozen again.
 
 use crate::CgroupError;
-use crate::kernel_fs::{read_optional, write};
+use crate::freeze::{Freezer, PAUSES, wait_event};
+use crate::kernel_fs::write;
 use crate::tree::Tree;
 use hypermesh_model::LeaseId;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long processes may take to end: large ones free their memory first; those in uninterruptible I/O may take
@@ -22,20 +21,45 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a group may take to freeze before its processes are killed anyway.
 const FREEZE_DEADLINE: Duration = Duration::from_millis(500);
-/// First and longest pause between two looks at a group that gives no events.
-const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 
 /// Kills the group and all below it.
 pub(crate) fn kill(tree: &Tree, lease: &LeaseId, leaf: Option<&str>) -> Result<(), CgroupError> {
     let started = Instant::now();
     let deadline = started + DEADLINE;
     if let Some(dir) = tree.unified_dir(lease, leaf) {
-        match write(&dir.join("cgroup.kill"), "1") {
-            Ok(()) => wait_empty(&dir, deadline)?,
+        let file = dir.join("cgroup.kill");
+        match write(&file, "1").and_then(|()| wait_event(&file, "populated 0", deadline)) {
+            // A deadline that passed is no error here: who is left is looked at below.
+            Ok(_is_empty) => {}
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
         }
     }
+    if tree.processes(lease, leaf)?.is_empty() {
+        return Ok(());
+    }
+    let frozen_lease =
+        leaf.and_then(|_| Freezer::of(tree, lease, None)).filter(|f| f.is_frozen().unwrap_or(false));
+    if let Some(lease) = &frozen_lease {
+        ignore_missing(lease.thaw())?;
+    }
+    let killed = kill_one_by_one(tree, lease, leaf, started, deadline);
+    if let Some(lease) = &frozen_lease
+        && let Err(error) = lease.freeze(FREEZE_DEADLINE)
+        && !error.is_missing()
+    {
+        return killed.and(Err(error));
+    }
+    killed
+}
+
+fn kill_one_by_one(
+    tree: &Tree,
+    lease: &LeaseId,
+    leaf: Option<&str>,
+    started: Instant,
+    deadline: Instant,
+) -> Result<(), CgroupError> {
     let freezer = Freezer::of(tree, lease, leaf);
     let (mut pause, longest) = PAUSES;
     loop {
@@ -62,12 +86,13 @@ fn kill_each(
     freezer: Option<&Freezer>,
 ) -> Result<(), CgroupError> {
     if let Some(freezer) = freezer {
-        freezer.freeze()?;
+        // Better killed unfrozen than not at all.
+        ignore_missing(freezer.freeze(FREEZE_DEADLINE).map(|_is_frozen| ()))?;
     }
     let killed = tree.processes(lease, leaf).map(|pids| signal_all(&pids));
     // Thawed even when the list could not be read: nobody else would.
     if let Some(freezer) = freezer {
-        freezer.thaw()?;
+        ignore_missing(freezer.thaw())?;
     }
     killed
 }
@@ -85,86 +110,9 @@ fn signal_all(pids: &BTreeSet<u32>) {
     }
 }
 
-/// The file that stops a group, v1 or v2.
-enum Freezer {
-    V1(PathBuf),
-    V2(PathBuf),
-}
-
-impl Freezer {
-    fn of(tree: &Tree, lease: &LeaseId, leaf: Option<&str>) -> Option<Self> {
-        if let Some(dir) = tree.dir_of("freezer", lease, leaf) {
-            return Some(Self::V1(dir.join("freezer.state")));
-        }
-        let file = tree.unified_dir(lease, leaf)?.join("cgroup.freeze");
-        file.exists().then_some(Self::V2(file))
-    }
-
-    /// Asks for it and waits until it is so, or until [`FREEZE_DEADLINE`]: better kill unfrozen than not at all.
-    fn freeze(&self) -> Result<(), CgroupError> {
-        let deadline = Instant::now() + FREEZE_DEADLINE;
-        let (file, order) = match self {
-            Self::V1(file) => (file, "FROZEN"),
-            Self::V2(file) => (file, "1"),
-        };
-        ignore_missing(write(file, order))?;
-        let (mut pause, longest) = PAUSES;
-        while !self.is_frozen()? && Instant::now() < deadline {
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(longest);
-        }
-        Ok(())
-    }
-
-    fn is_frozen(&self) -> Result<bool, CgroupError> {
-        match self {
-            Self::V1(file) => Ok(read_optional(file)?.is_none_or(|state| state == "FROZEN")),
-            Self::V2(file) => {
-                let events = read_optional(&file.with_file_name("cgroup.events"))?;
-                Ok(events.is_none_or(|text| text.lines().any(|line| line == "frozen 1")))
-            }
-        }
-    }
-
-    fn thaw(&self) -> Result<(), CgroupError> {
-        match self {
-            Self::V1(file) => ignore_missing(write(file, "THAWED")),
-            Self::V2(file) => ignore_missing(write(file, "0")),
-        }
-    }
-}
-
 fn ignore_missing(result: Result<(), CgroupError>) -> Result<(), CgroupError> {
     match result {
         Err(error) if error.is_missing() => Ok(()),
         other => other,
-    }
-}
-
-/// Waits for `populated 0`; the kernel wakes pollers of `cgroup.events` at every change. A deadline that passes is no
-/// error here: the caller looks at who is left.
-fn wait_empty(dir: &Path, deadline: Instant) -> Result<(), CgroupError> {
-    let path = dir.join("cgroup.events");
-    let wait = || -> io::Result<()> {
-        let file = File::open(&path)?;
-        let mut buffer = [0; 256];
-        loop {
-            let length = file.read_at(&mut buffer, 0)?;
-            let populated =
-                String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == "populated 1");
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !populated || left.is_zero() {
-                return Ok(());
-            }
-            let timeout = left.try_into().map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&file, PollFlags::PRI)], Some(&timeout)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    };
-    match wait() {
-        Err(error) if crate::error::is_missing(&error) => Ok(()),
-        result => result.map_err(|source| CgroupError::Io { action: "watch", path, source }),
     }
 }

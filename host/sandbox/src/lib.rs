@@ -11,19 +11,32 @@
 //! Left to others: which limits a lease gets (mesh), when to kill or remove (node), namespaces, seccomp and Landlock.
 //! Fails with [`CgroupError`], which names the file and, on a refused write, the value.
 
+mod attach;
 pub mod backend;
+mod cpu;
+mod cpuset;
 mod detect;
 mod devices;
+mod enforce;
 mod error;
+mod freeze;
+mod io;
+mod journal;
 mod kernel_backend;
 mod kernel_fs;
 mod kill;
+mod marks;
+mod oom;
+mod pressure;
 mod probe;
+mod reserve;
+mod resize;
 mod search;
 mod setting;
 mod tree;
 mod types;
 mod unenforced;
+mod usage;
 mod v1;
 mod v2;
 pub mod worker;
@@ -31,10 +44,16 @@ pub mod worker;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod v2_live_tests;
+#[cfg(test)]
 mod v2_tests;
 
-pub use backend::{CgroupBackend, open};
+pub use backend::{CgroupBackend, TellOom, open};
 pub use error::CgroupError;
 pub use probe::{Finding, probe};
-pub use types::{CgroupSettings, CgroupVersion, FoundLease, GpuAccess, GroupUsage, Limits, MigAccess};
+pub use types::{
+    CgroupSettings, CgroupVersion, CpuSet, FoundLease, GpuAccess, GroupPressure, GroupUsage, IoRule, Limits,
+    MigAccess,
+};
+pub use types::{Pressure, Stall};
 pub use worker::{Entry, PidFd, ProcessId, WorkerCommand, WorkerProcess, enter, identify, is_alive, spawn};

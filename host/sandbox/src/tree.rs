@@ -1,10 +1,10 @@
 //! The groups of this node over all hierarchies: made, listed and removed together.
 //!
 //! On v1 one lease is a folder in each hierarchy; on v2 it is one folder. A lease exists as soon as one hierarchy has
-//! it, so that what a crash left half made is found and removed.
+//! it, so that what a crash left half made is found and removed. Not every hierarchy holds every lease: see [`Holds`].
 
 use crate::kernel_fs::{Folders, children, make_group, processes};
-use crate::{CgroupError, FoundLease};
+use crate::{CgroupError, FoundLease, io, marks};
 use hypermesh_model::LeaseId;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,20 @@ const REMOVE_DEADLINE: Duration = Duration::from_secs(2);
 const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
 /// Longest leaf name: a prefix and an id, far below the 255 bytes of a file name.
 const MAX_LEAF_NAME: usize = 128;
-/// Where the record of a lease is kept; `trusted.` for kernels before 5.7, which allow no `user.` attributes here.
-const RECORDS: [&str; 2] = ["user.hypermesh.lease", "trusted.hypermesh.lease"];
+
+/// Which leases have a group in a hierarchy. Each costs a folder, and a write a process that joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// All.
+    Every,
+    /// blkio on v1. A rate holds only for what is in the very group that has it (throttling there knows no hierarchy), so
+    /// processes of a lease with rates are directly in the lease's group; those of others are in leaves where the kernel
+    /// `counts`, and nowhere else.
+    Rates { counts: bool },
+    /// All, without leaves: cpuset on v1, which takes processes anywhere, and where a leaf would have to be given the
+    /// lease's cores again and again.
+    Flat,
+}
 
 /// One hierarchy, with this node's folder in it.
 pub(crate) struct Hierarchy {
@@ -30,6 +42,7 @@ pub(crate) struct Hierarchy {
     pub(crate) is_unified: bool,
     /// `<parent>/hypermesh/<node>`.
     pub(crate) node: PathBuf,
+    pub(crate) holds: Holds,
 }
 
 /// All hierarchies; the one with `cgroup.kill`, if any, comes first, so that a process that joins is killable first.
@@ -46,18 +59,57 @@ impl Hierarchy {
             None => dir,
         }
     }
+
+    pub(crate) fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|c| c == controller)
+    }
+
+    /// The group that processes of the leaf or lease are in; `None` where they stay outside.
+    pub(crate) fn joined(&self, lease: &LeaseId, leaf: Option<&str>) -> Option<PathBuf> {
+        match self.holds {
+            Holds::Every => Some(self.dir(lease, leaf)),
+            Holds::Rates { .. } => {
+                let existing = |dir: PathBuf| Some(dir).filter(|dir| dir.is_dir());
+                existing(self.dir(lease, leaf)).or_else(|| existing(self.dir(lease, None)))
+            }
+            // A lease that an earlier build made has none.
+            Holds::Flat => Some(self.dir(lease, None)).filter(|own| own.is_dir()),
+        }
+    }
+
+    /// Whether the group is to be made here.
+    fn makes(&self, lease: &LeaseId, leaf: Option<&str>, wanted: &[&str]) -> bool {
+        match (self.holds, leaf) {
+            (Holds::Every, _) | (Holds::Flat, None) => true,
+            (Holds::Rates { counts }, None) => counts || wanted.iter().any(|controller| self.has(controller)),
+            (Holds::Rates { counts }, Some(_)) => {
+                let own = self.dir(lease, None);
+                counts && own.is_dir() && !io::has_rates(&own)
+            }
+            (Holds::Flat, Some(_)) => false,
+        }
+    }
 }
 
 impl Tree {
-    /// The group's folders, one a hierarchy.
+    /// Where the group's folders may be, one a hierarchy.
     pub(crate) fn dirs(&self, lease: &LeaseId, leaf: Option<&str>) -> Vec<PathBuf> {
         self.hierarchies.iter().map(|h| h.dir(lease, leaf)).collect()
     }
 
+    /// The folders that processes of the group are in, one a hierarchy that they join.
+    pub(crate) fn joined(&self, lease: &LeaseId, leaf: Option<&str>) -> Vec<PathBuf> {
+        self.hierarchies.iter().filter_map(|h| h.joined(lease, leaf)).collect()
+    }
+
+    /// The v1 hierarchy of a controller.
+    pub(crate) fn of(&self, controller: &str) -> Option<&Hierarchy> {
+        self.hierarchies.iter().find(|h| h.has(controller))
+    }
+
     /// The group's folder in the v1 hierarchy of a controller.
     pub(crate) fn dir_of(&self, controller: &str, lease: &LeaseId, leaf: Option<&str>) -> Option<PathBuf> {
-        let hierarchy = self.hierarchies.iter().find(|h| h.controllers.iter().any(|c| c == controller))?;
-        Some(hierarchy.dir(lease, leaf))
+        Some(self.of(controller)?.dir(lease, leaf))
     }
 
     /// The group's folder in cgroup2.
@@ -65,10 +117,17 @@ impl Tree {
         Some(self.hierarchies.iter().find(|h| h.is_unified)?.dir(lease, leaf))
     }
 
-    /// Makes the group everywhere; what was made now, for [`Tree::undo`]. On failure nothing stays.
-    pub(crate) fn make(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<Vec<PathBuf>, CgroupError> {
+    /// Makes the group wherever it belongs, and where the `wanted` controllers are; what was made now, for
+    /// [`Tree::undo`]. On failure nothing stays.
+    pub(crate) fn make(
+        &self,
+        lease: &LeaseId,
+        leaf: Option<&str>,
+        wanted: &[&str],
+    ) -> Result<Vec<PathBuf>, CgroupError> {
         let mut made = Vec::with_capacity(self.hierarchies.len());
-        for dir in self.dirs(lease, leaf) {
+        for hierarchy in self.hierarchies.iter().filter(|h| h.makes(lease, leaf, wanted)) {
+            let dir = hierarchy.dir(lease, leaf);
             match make_group(self.folders.as_ref(), &dir) {
                 Ok(true) => made.push(dir),
                 Ok(false) => {}
@@ -113,10 +172,8 @@ impl Tree {
     pub(crate) fn save_record(&self, lease: &LeaseId, record: &str) {
         let Some(first) = self.hierarchies.first() else { return };
         let dir = first.dir(lease, None);
-        let refused = |name: &&str| xattr::set(&dir, name, record.as_bytes()).err();
-        let errors: Vec<_> = RECORDS.iter().map_while(refused).collect();
-        if errors.len() == RECORDS.len() {
-            tracing::debug!(group = %dir.display(), ?errors, "the kernel keeps no record here");
+        if let Err(error) = marks::set(&dir, marks::LEASE, record) {
+            tracing::debug!(group = %dir.display(), %error, "the kernel keeps no record here");
         }
     }
 
@@ -125,12 +182,13 @@ impl Tree {
         let mut found: BTreeMap<String, FoundLease> = BTreeMap::new();
         for hierarchy in &self.hierarchies {
             for dir in children(&hierarchy.node)? {
-                let Some(id) = dir.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
-                    continue;
-                };
+                // Ids of leases begin with a letter or digit, what is not a lease with a dot.
+                let name =
+                    dir.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'));
+                let Some(id) = name.map(str::to_owned) else { continue };
                 let lease =
                     found.entry(id.clone()).or_insert(FoundLease { id, record: None, populated: false });
-                lease.record = lease.record.take().or_else(|| read_record(&dir));
+                lease.record = lease.record.take().or_else(|| marks::get(&dir, marks::LEASE));
                 if !lease.populated {
                     let mut pids = BTreeSet::new();
                     collect_processes(&dir, &mut pids)?;
@@ -164,11 +222,6 @@ pub(crate) fn check_leaf(name: &str) -> Result<(), CgroupError> {
     } else {
         Err(CgroupError::InvalidName { name: name.chars().take(80).collect() })
     }
-}
-
-fn read_record(dir: &Path) -> Option<String> {
-    let value = RECORDS.iter().find_map(|name| xattr::get(dir, name).ok().flatten())?;
-    String::from_utf8(value).ok()
 }
 
 fn collect_processes(dir: &Path, found: &mut BTreeSet<u32>) -> Result<(), CgroupError> {

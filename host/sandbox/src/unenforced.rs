@@ -2,8 +2,12 @@
 //!
 //! Whether a lease may run without limits is its owner's decision; here it only shows in the receipt.
 
-use crate::{CgroupBackend, CgroupError, CgroupVersion, FoundLease, GpuAccess, GroupUsage, Limits};
-use hypermesh_model::{EnforcementEntry, EnforcementReceipt, EnforcementState, LeaseId};
+use crate::backend::TellOom;
+use crate::{
+    CgroupBackend, CgroupError, CgroupVersion, FoundLease, GpuAccess, GroupPressure, GroupUsage, Limits,
+};
+use crate::{cpuset, io};
+use hypermesh_model::{Bytes, CpuMode, EnforcementEntry, EnforcementReceipt, EnforcementState, LeaseId};
 use std::path::PathBuf;
 
 /// Enforces nothing, for a reason.
@@ -17,12 +21,21 @@ impl Unenforced {
     }
 
     fn receipt(&self, limits: &Limits) -> EnforcementReceipt {
+        let mode = |mode: CpuMode| limits.cpu_mode == mode;
+        let cpu = || limits.cpu.map(|v| v.to_string());
+        let cores =
+            limits.pinned().map(|set| cpuset::list(&set.cpus.iter().copied().collect())).unwrap_or_default();
         let asked = [
-            ("cpu", limits.cpu.map(|v| v.to_string())),
+            ("cpu", cpu().filter(|_| mode(CpuMode::Limited))),
+            ("cpu_weight", cpu().filter(|_| mode(CpuMode::Shared))),
+            ("cpu_burst", limits.cpu_burst_us.filter(|_| mode(CpuMode::Limited)).map(|v| v.to_string())),
+            ("cpuset", mode(CpuMode::Pinned).then_some(cores)),
             ("memory", limits.memory.map(|v| v.0.to_string())),
+            ("memory_request", limits.memory_request.map(|v| v.0.to_string())),
             ("pids", limits.pids.map(|v| v.to_string())),
             ("gpu", limits.gpus.as_ref().map(GpuAccess::to_string)),
         ];
+        let rates = limits.io.iter().flat_map(io::plan_v2).map(|rate| (rate.limit, Some(rate.value)));
         let entry = |(limit, requested): (&str, Option<String>)| {
             Some(EnforcementEntry {
                 limit: limit.to_owned(),
@@ -36,7 +49,7 @@ impl Unenforced {
         EnforcementReceipt {
             cgroup_version: CgroupVersion::None.to_string(),
             cgroups: Vec::new(),
-            entries: asked.into_iter().filter_map(entry).collect(),
+            entries: asked.into_iter().chain(rates).filter_map(entry).collect(),
         }
     }
 }
@@ -52,6 +65,53 @@ impl CgroupBackend for Unenforced {
 
     fn create(&self, _: &LeaseId, limits: &Limits, _: &str) -> Result<EnforcementReceipt, CgroupError> {
         Ok(self.receipt(limits))
+    }
+
+    fn resize(
+        &self,
+        _: &LeaseId,
+        limits: &Limits,
+        _: bool,
+        _: &str,
+    ) -> Result<EnforcementReceipt, CgroupError> {
+        Ok(self.receipt(limits))
+    }
+
+    /// Without groups nothing can be stopped as a whole, and to say that it is would be a lie.
+    fn freeze(&self, _: &LeaseId) -> Result<(), CgroupError> {
+        Err(CgroupError::Unavailable { reason: self.reason.clone() })
+    }
+
+    fn thaw(&self, _: &LeaseId) -> Result<(), CgroupError> {
+        Ok(())
+    }
+
+    fn is_frozen(&self, _: &LeaseId) -> Result<bool, CgroupError> {
+        Ok(false)
+    }
+
+    /// There is nothing to move a process into.
+    fn attach(&self, _: &LeaseId, _: &str, _: u32) -> Result<(), CgroupError> {
+        Err(CgroupError::Unavailable { reason: self.reason.clone() })
+    }
+
+    fn share_cpus(&self, _: &[u32]) -> Result<(), CgroupError> {
+        Ok(())
+    }
+
+    /// Nothing limits memory here, so no lease runs out of its own.
+    fn on_oom(&self, _: TellOom) -> Result<(), CgroupError> {
+        Ok(())
+    }
+
+    fn save_record(&self, _: &LeaseId, _: &str) {}
+
+    fn memory_current(&self, _: &LeaseId) -> Result<Option<Bytes>, CgroupError> {
+        Ok(None)
+    }
+
+    fn pressure(&self, _: &LeaseId) -> Result<GroupPressure, CgroupError> {
+        Ok(GroupPressure::default())
     }
 
     fn create_leaf(
@@ -102,7 +162,8 @@ impl CgroupBackend for Unenforced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hypermesh_model::{Bytes, MilliCpu};
+    use crate::IoRule;
+    use hypermesh_model::{Bytes, IoLimits, MilliCpu};
 
     #[test]
     fn it_says_of_every_limit_that_nothing_enforces_it() {
@@ -111,11 +172,18 @@ mod tests {
             cpu: Some(MilliCpu(500)),
             memory: Some(Bytes(1)),
             pids: Some(4),
+            memory_request: Some(Bytes(1)),
+            io: Some(IoRule {
+                device: (8, 0),
+                limits: IoLimits { read_bps: Some(1), write_iops: Some(2), ..IoLimits::default() },
+            }),
             gpus: Some(GpuAccess::default()),
+            ..Limits::default()
         };
         let receipt = backend.create(&LeaseId::generate(), &limits, "").unwrap();
-        assert_eq!(receipt.entries.len(), 4);
+        assert_eq!(receipt.entries.len(), 7);
         assert!(!receipt.is_enforced() && receipt.cgroup_version == "none");
+        assert!(backend.freeze(&LeaseId::generate()).is_err(), "nothing stops");
         assert!(
             receipt.entries.iter().all(|e| e.reason.as_deref() == Some("no cgroups") && e.actual.is_none())
         );

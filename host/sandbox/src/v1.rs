@@ -1,46 +1,31 @@
-//! cgroup v1: the plan of limits, the files that count, and opening the hierarchies
+//! cgroup v1: the plan of limits, and opening the hierarchies
 //! (kernel: `Documentation/admin-guide/cgroup-v1`, `Documentation/scheduler/sched-bwc.rst`).
 //!
 //! A v1 memory group made below one without `use_hierarchy` does not count its children (kernels before 5.11); it is
 //! set once in `hypermesh`. The quota's period is written before the quota, since the kernel checks them as a pair.
 
 use crate::detect::{Layout, Place, configured_parent};
-use crate::kernel_fs::{Folders, keyed, make_group, number, read_optional, write};
+use crate::kernel_fs::{Folders, make_group, number, write};
 use crate::search::left_behind;
 use crate::setting::{Facts, IfMissing, Setting};
-use crate::tree::{Hierarchy, TOP, Tree};
-use crate::{CgroupError, GroupUsage, Limits};
-use hypermesh_model::{Bytes, LeaseId, MilliCpu};
+use crate::tree::{Hierarchy, Holds, TOP};
+use crate::{CgroupError, Limits, cpu, cpuset, io, usage};
+use hypermesh_model::CpuMode;
 use std::path::{Path, PathBuf};
 
-/// The period over which a CPU quota holds, in microseconds: the kernel's default, short enough for interactive work.
-const PERIOD_US: u64 = 100_000;
-/// The kernel's smallest quota, in microseconds (`min_cfs_quota_period`).
-const MIN_QUOTA_US: u64 = 1000;
 /// How often a folder is made again that another node's `close` removed meanwhile.
 const MAKE_TRIES: u32 = 5;
+/// What no limit is called in the files of the memory and the cpu controller.
+const NONE: &str = "-1";
+const SOFT_LIMIT_NOTE: &str =
+    "cgroup v1 takes what is above it back first when the machine runs short, and promises nothing";
 
-/// Quota and period in microseconds. Below 10 milli-CPU the quota would be under the kernel's minimum; the period grows
-/// instead, up to the kernel's longest, 1 s.
-pub(crate) fn quota_and_period(cpu: MilliCpu) -> (u64, u64) {
-    let milli = u64::from(cpu.0.max(1));
-    let quota = milli * PERIOD_US / 1000;
-    if quota >= MIN_QUOTA_US { (quota, PERIOD_US) } else { (MIN_QUOTA_US, MIN_QUOTA_US * 1000 / milli) }
-}
-
-/// What to write, in order. The GPU filter is in [`crate::devices`].
-pub(crate) fn plan(limits: &Limits, facts: Facts) -> Vec<Setting> {
-    let mut plan = Vec::new();
-    if let Some(cpu) = limits.cpu {
-        let (quota, period) = quota_and_period(cpu);
-        plan.push(Setting {
-            before: vec![("cpu.cfs_period_us", period.to_string())],
-            ..Setting::new("cpu", "cpu", "cpu.cfs_quota_us", quota.to_string())
-        });
-    }
+/// What to write, in order. The GPU filter is in [`crate::devices`], cores are in [`crate::cpuset`].
+pub(crate) fn plan(limits: &Limits, facts: &Facts) -> Vec<Setting> {
+    let mut plan = cpu::plan_v1(limits);
+    let pages = |bytes: u64| (bytes / facts.page_size * facts.page_size).to_string();
     if let Some(memory) = limits.memory {
-        let expected = (memory.0 / facts.page_size * facts.page_size).to_string();
-        let value = memory.0.to_string();
+        let (value, expected) = (memory.0.to_string(), pages(memory.0));
         plan.push(Setting {
             expected: expected.clone(),
             ..Setting::new("memory", "memory", "memory.limit_in_bytes", value.clone())
@@ -52,67 +37,56 @@ pub(crate) fn plan(limits: &Limits, facts: Facts) -> Vec<Setting> {
             ..Setting::new("swap", "memory", "memory.memsw.limit_in_bytes", value)
         });
     }
+    if let Some(request) = limits.memory_request {
+        let file = "memory.soft_limit_in_bytes";
+        plan.push(Setting {
+            expected: pages(request.0),
+            ..Setting::new("memory_request", "memory", file, request.0.to_string())
+                .best_effort(SOFT_LIMIT_NOTE)
+        });
+    }
     if let Some(pids) = limits.pids {
         plan.push(Setting::new("pids", "pids", "pids.max", pids.to_string()));
     }
+    plan.extend(limits.io.iter().flat_map(io::plan_v1));
     plan
 }
 
-/// What the kernel has counted.
-pub(crate) fn usage(tree: &Tree, lease: &LeaseId, leaf: Option<&str>) -> Result<GroupUsage, CgroupError> {
-    let mut usage = GroupUsage::default();
-    if let Some(dir) = tree.dir_of("cpuacct", lease, leaf) {
-        usage.cpu_time_ns = number(&dir.join("cpuacct.usage"))?;
+/// What makes a live group hold exactly these limits, in order; `grows` says that its memory limit does.
+pub(crate) fn changes(limits: &Limits, facts: &Facts, grows: bool) -> Vec<Setting> {
+    let reset = |controller, file, value: &str| Setting::new("", controller, file, value.to_owned());
+    let mut steps = vec![reset("cpu", "cpu.cfs_burst_us", "0")];
+    let has_cpu = |mode: &[CpuMode]| limits.cpu.is_some() && mode.contains(&limits.cpu_mode);
+    if !has_cpu(&[CpuMode::Limited]) {
+        steps.push(reset("cpu", "cpu.cfs_quota_us", NONE));
     }
-    if let Some(dir) = tree.dir_of("cpu", lease, leaf)
-        && read_optional(&dir.join("cpu.cfs_quota_us"))?.is_some_and(|quota| !quota.starts_with('-'))
+    if !has_cpu(&[CpuMode::Limited, CpuMode::Shared]) {
+        steps.push(reset("cpu", "cpu.shares", "1024"));
+    }
+    if limits.memory.is_none() {
+        steps.push(reset("memory", "memory.limit_in_bytes", NONE));
+        steps.push(reset("memory", "memory.memsw.limit_in_bytes", NONE));
+    }
+    if limits.memory_request.is_none() {
+        steps.push(reset("memory", "memory.soft_limit_in_bytes", NONE));
+    }
+    if limits.pids.is_none() {
+        steps.push(reset("pids", "pids.max", "max"));
+    }
+    steps.extend(plan(limits, facts));
+    let place = |file: &str| steps.iter().position(|step| step.file == file);
+    if grows
+        && let (Some(memory), Some(sum)) =
+            (place("memory.limit_in_bytes"), place("memory.memsw.limit_in_bytes"))
     {
-        usage.throttled_periods = keyed(&dir.join("cpu.stat"), "nr_throttled")?;
+        steps.swap(memory, sum);
     }
-    if let Some(dir) = tree.dir_of("memory", lease, leaf) {
-        usage.memory_current = number(&dir.join("memory.usage_in_bytes"))?.map(Bytes);
-        usage.memory_peak = number(&dir.join("memory.max_usage_in_bytes"))?.map(Bytes);
-        usage.oom_kills = oom_kills(&dir)?;
-    }
-    if let Some(dir) = tree.dir_of("blkio", lease, leaf) {
-        // The hierarchy is only used where the kernel counts: no line for a device is no I/O.
-        usage.io_bytes = io_text(&dir)?.map(|text| sum_io(&text).unwrap_or(0));
-    }
-    Ok(usage)
+    steps
 }
 
-/// v1 counts an OOM kill only in the victim's own group, so the groups below are added up.
-fn oom_kills(dir: &Path) -> Result<Option<u64>, CgroupError> {
-    let Some(mut sum) = keyed(&dir.join("memory.oom_control"), "oom_kill")? else { return Ok(None) };
-    for child in crate::kernel_fs::children(dir)? {
-        sum += oom_kills(&child)?.unwrap_or(0);
-    }
-    Ok(Some(sum))
-}
-
-fn io_text(dir: &Path) -> Result<Option<String>, CgroupError> {
-    match read_optional(&dir.join("blkio.throttle.io_service_bytes_recursive"))? {
-        Some(text) => Ok(Some(text)),
-        None => read_optional(&dir.join("blkio.throttle.io_service_bytes")),
-    }
-}
-
-/// Adds up the `MAJ:MIN Read n` and `MAJ:MIN Write n` lines; `None` without any.
-fn sum_io(text: &str) -> Option<u64> {
-    let bytes = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (_device, kind, bytes) = (words.next()?, words.next()?, words.next()?);
-        if kind == "Read" || kind == "Write" { bytes.parse::<u64>().ok() } else { None }
-    };
-    let counted: Vec<u64> = text.lines().filter_map(bytes).collect();
-    (!counted.is_empty()).then(|| counted.iter().fold(0, |sum: u64, n| sum.saturating_add(*n)))
-}
-
-/// Whether the throttle policy counts here: then the top group, which has seen all I/O since boot, has counted some.
-/// Since Linux 6.10 ("blk-throttle: delay initialization until configuration") it counts only on devices that ever had
-/// a rule, and a group in that hierarchy would cost time and tell nothing.
-fn counts_io(mount: &Path) -> bool {
-    io_text(mount).is_ok_and(|text| text.is_some_and(|text| sum_io(&text).is_some()))
+/// The controllers of hierarchies that a lease joins only for some of its limits.
+pub(crate) fn wanted(limits: &Limits) -> Vec<&'static str> {
+    if limits.io.is_some_and(|rule| !rule.limits.is_empty()) { vec!["blkio"] } else { Vec::new() }
 }
 
 /// Makes `<parent>/hypermesh/<node>` in one hierarchy.
@@ -127,10 +101,29 @@ pub(crate) fn open(
         None => left_behind(&place.mount, &place.own, node).unwrap_or_else(|| place.own.clone()),
     };
     let top = base.join(TOP);
-    let has_memory = place.controllers.iter().any(|c| c == "memory");
-    let node = make_node(&top, node, folders, |top| if has_memory { use_hierarchy(top) } else { Ok(()) })?;
+    let has = |controller: &str| place.controllers.iter().any(|c| c == controller);
+    let holds = holds(place);
+    let prepare = |top: &Path| match (has("memory"), holds) {
+        (true, _) => use_hierarchy(top),
+        (false, Holds::Flat) => cpuset::fill(&place.mount, top),
+        (false, Holds::Every | Holds::Rates { .. }) => Ok(()),
+    };
+    let node = make_node(&top, node, folders, prepare)?;
+    if holds == Holds::Flat {
+        cpuset::prepare(&place.mount, &node)?;
+    }
     let is_unified = place.controllers.is_empty();
-    Ok(Hierarchy { controllers: place.controllers.clone(), is_unified, node })
+    Ok(Hierarchy { controllers: place.controllers.clone(), is_unified, node, holds })
+}
+
+/// Which leases join a hierarchy. A cpuset that shares its mount with others is left alone: every lease would need cores
+/// of its own there.
+fn holds(place: &Place) -> Holds {
+    match place.controllers.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["cpuset"] => Holds::Flat,
+        ["blkio"] => Holds::Rates { counts: usage::counts_io(&place.mount) },
+        _others => Holds::Every,
+    }
 }
 
 /// The configured folder under which `hypermesh` goes; it is made if it is missing and never removed.
@@ -178,20 +171,22 @@ pub(crate) fn open_all(
     wants_devices: bool,
     folders: &dyn Folders,
 ) -> (Vec<Hierarchy>, Vec<(String, String)>) {
-    let (mut open_ones, mut refused) = (Vec::new(), Vec::new());
+    let (mut open_ones, mut refused): (Vec<Hierarchy>, Vec<_>) = (Vec::new(), Vec::new());
     if let Some(place) = &layout.unified {
         match open(place, parent, node, folders) {
             Ok(shadow) => open_ones.push(shadow),
             Err(error) => tracing::warn!(reason = error.reason(), "no shadow group in cgroup2"),
         }
     }
-    let can_kill = open_ones.iter().any(|shadow| shadow.node.join("cgroup.kill").exists());
+    let shadow_has =
+        |name: &str, ones: &[Hierarchy]| ones.iter().any(|shadow| shadow.node.join(name).exists());
+    let (can_kill, counts_cpu) = (shadow_has("cgroup.kill", &open_ones), shadow_has("cpu.stat", &open_ones));
     for place in &layout.v1 {
         // A hierarchy costs a folder a group and a write a process: those that nothing would use are left out.
         let needed = place.controllers.iter().any(|c| match c.as_str() {
             "freezer" => !can_kill,
+            "cpuacct" => !counts_cpu,
             "devices" => wants_devices,
-            "blkio" => counts_io(&place.mount),
             _ => true,
         });
         if !needed {
@@ -208,42 +203,81 @@ pub(crate) fn open_all(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IoRule;
+    use hypermesh_model::{Bytes, EnforcementState, IoLimits, MilliCpu};
     use proptest::prelude::*;
 
-    const FACTS: Facts = Facts { page_size: 4096, has_swap: false };
+    fn facts() -> Facts {
+        Facts { page_size: 4096, has_swap: false, mems: "0".into(), kept_above: None }
+    }
 
-    #[test]
-    fn half_a_core_is_half_a_period() {
-        assert_eq!(quota_and_period(MilliCpu(500)), (50_000, 100_000));
-        assert_eq!(quota_and_period(MilliCpu(1)), (1000, 1_000_000));
-        assert_eq!(quota_and_period(MilliCpu(0)), (1000, 1_000_000));
+    fn files(steps: &[Setting]) -> Vec<&str> {
+        steps.iter().map(|step| step.file).collect()
     }
 
     #[test]
     fn memory_comes_before_memory_and_swap_and_is_rounded_to_pages() {
         let limits = Limits { memory: Some(Bytes(10_000)), ..Limits::default() };
-        let plan = plan(&limits, FACTS);
+        let plan = plan(&limits, &facts());
         assert_eq!(plan.iter().map(|s| s.limit).collect::<Vec<_>>(), ["memory", "swap"]);
         assert!(plan.iter().all(|s| s.value == "10000" && s.expected == "8192"));
     }
 
     #[test]
-    fn only_reads_and_writes_are_bytes() {
-        let text = "8:0 Read 10\n8:0 Write 5\n8:0 Sync 15\n8:0 Total 15\nTotal 15";
-        assert_eq!(sum_io(text), Some(15));
-        assert_eq!(sum_io("Total 0"), None, "no device was counted");
+    fn the_sum_of_memory_and_swap_is_raised_first_and_lowered_last() {
+        let limits = Limits { memory: Some(Bytes(8192)), ..Limits::default() };
+        let pair = |grows| -> Vec<String> {
+            let steps = changes(&limits, &facts(), grows);
+            let files =
+                files(&steps).into_iter().filter(|f| f.ends_with("limit_in_bytes") && !f.contains("soft"));
+            files.map(str::to_owned).collect()
+        };
+        assert_eq!(pair(true), ["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"]);
+        assert_eq!(pair(false), ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]);
+    }
+
+    #[test]
+    fn a_request_is_a_promise_that_v1_does_not_keep() {
+        let limits = Limits { memory_request: Some(Bytes(8192)), ..Limits::default() };
+        let plan = plan(&limits, &facts());
+        assert_eq!((plan.len(), plan[0].if_held), (1, EnforcementState::BestEffort));
+    }
+
+    #[test]
+    fn only_some_limits_need_a_hierarchy_of_their_own() {
+        assert!(wanted(&Limits { cpu: Some(MilliCpu(1)), ..Limits::default() }).is_empty());
+        let limits = Limits {
+            io: Some(IoRule {
+                device: (8, 0),
+                limits: IoLimits { read_bps: Some(1), ..IoLimits::default() },
+            }),
+            ..Limits::default()
+        };
+        assert_eq!(wanted(&limits), ["blkio"]);
     }
 
     proptest! {
         #[test]
-        fn a_quota_is_what_was_asked_within_the_kernel_s_bounds(milli in 1u32..1_000_000) {
-            let (quota, period) = quota_and_period(MilliCpu(milli));
-            prop_assert!(quota >= 1000 && (1000..=1_000_000).contains(&period));
-            let share = f64::from(u32::try_from(quota).unwrap()) / f64::from(u32::try_from(period).unwrap());
-            prop_assert!((share * 1000.0 - f64::from(milli)).abs() < 0.01 * f64::from(milli));
+        fn every_limit_is_named_once_and_every_file_is_settled_by_a_change(
+            cpu: Option<u32>, burst: Option<u64>, memory: Option<u64>, request: Option<u64>, pids: Option<u32>,
+            mode in 0..3, grows: bool,
+        ) {
+            let cpu_mode = [CpuMode::Shared, CpuMode::Limited, CpuMode::Pinned][usize::try_from(mode).unwrap()];
+            let limits = Limits {
+                cpu: cpu.map(MilliCpu), cpu_mode, cpu_burst_us: burst, memory: memory.map(Bytes),
+                memory_request: request.map(Bytes), pids, ..Limits::default()
+            };
+            let mut names: Vec<&str> = plan(&limits, &facts()).iter().map(|s| s.limit).collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            prop_assert_eq!(names.len(), count);
+            let steps = changes(&limits, &facts(), grows);
+            let held = files(&steps);
+            for file in ["cpu.cfs_quota_us", "cpu.shares", "cpu.cfs_burst_us", "memory.limit_in_bytes", "pids.max"] {
+                prop_assert!(held.contains(&file), "{file}");
+            }
+            prop_assert_eq!(held[0], "cpu.cfs_burst_us");
         }
-
-        #[test]
-        fn summing_never_panics(text in "([0-9:]{0,5} (Read|Write|Total) [0-9]{0,25}\n){0,5}") { let _ = sum_io(&text); }
     }
 }

@@ -1,4 +1,4 @@
-//! cgroup v2: the plan of limits, the files that count, and finding a parent that may be used
+//! cgroup v2: the plan of limits, and finding a parent that may be used
 //! (kernel: `Documentation/admin-guide/cgroup-v2.rst`).
 //!
 //! A group hands controllers down only while no process lives in it directly. So the node moves itself into
@@ -6,30 +6,27 @@
 //! but the own process is ever moved, and only controllers that are missing are enabled.
 
 use crate::detect::Place;
-use crate::kernel_fs::{Folders, keyed, make_group, number, processes, read_optional, words, write};
+use crate::kernel_fs::{Folders, make_group, processes, words, write};
 use crate::search::left_behind;
 use crate::setting::{Facts, IfMissing, Setting};
-use crate::tree::{Hierarchy, TOP};
-use crate::v1::{configured_base, make_node, quota_and_period};
-use crate::{CgroupError, GroupUsage, Limits};
-use hypermesh_model::Bytes;
+use crate::tree::{Hierarchy, Holds, TOP};
+use crate::v1::{configured_base, make_node};
+use crate::{CgroupError, Limits, cpu, io};
+use hypermesh_model::CpuMode;
 use std::path::{Path, PathBuf};
 
-/// The controllers that leases use.
-const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "io"];
+/// The controllers that leases use; their leaves use all but the last, since cores are given to the lease.
+const CONTROLLERS: [&str; 5] = ["cpu", "memory", "pids", "io", "cpuset"];
 /// The leaf that the node itself moves to; also the name to give `DelegateSubgroup=` of a systemd unit.
 const NODE_LEAF: &str = "node";
 
-/// What to write, in order.
-pub(crate) fn plan(limits: &Limits, facts: Facts) -> Vec<Setting> {
-    let mut plan = Vec::new();
-    if let Some(cpu) = limits.cpu {
-        let (quota, period) = quota_and_period(cpu);
-        plan.push(Setting::new("cpu", "cpu", "cpu.max", format!("{quota} {period}")));
-    }
+/// What to write, in order. Cores are in [`crate::cpuset`].
+pub(crate) fn plan(limits: &Limits, facts: &Facts) -> Vec<Setting> {
+    let mut plan = cpu::plan_v2(limits);
+    let pages = |bytes: u64| (bytes / facts.page_size * facts.page_size).to_string();
     if let Some(memory) = limits.memory {
         plan.push(Setting {
-            expected: (memory.0 / facts.page_size * facts.page_size).to_string(),
+            expected: pages(memory.0),
             ..Setting::new("memory", "memory", "memory.max", memory.0.to_string())
         });
         plan.push(Setting {
@@ -42,35 +39,48 @@ pub(crate) fn plan(limits: &Limits, facts: Facts) -> Vec<Setting> {
             ..Setting::new("oom_group", "memory", "memory.oom.group", "1".to_owned())
         });
     }
+    if let Some(request) = limits.memory_request {
+        let setting = Setting {
+            expected: pages(request.0),
+            ..Setting::new("memory_request", "memory", "memory.low", request.0.to_string())
+        };
+        plan.push(match facts.kept_above {
+            Some(kept) if kept < request.0 => setting.best_effort(
+                "the group above keeps less, so the kernel may take it when the machine runs short",
+            ),
+            Some(_) | None => setting,
+        });
+    }
     if let Some(pids) = limits.pids {
         plan.push(Setting::new("pids", "pids", "pids.max", pids.to_string()));
     }
+    plan.extend(limits.io.iter().flat_map(io::plan_v2));
     plan
 }
 
-/// What the kernel has counted.
-pub(crate) fn usage(dir: &Path) -> Result<GroupUsage, CgroupError> {
-    let quota = read_optional(&dir.join("cpu.max"))?;
-    let throttled = match quota {
-        Some(quota) if !quota.starts_with("max") => keyed(&dir.join("cpu.stat"), "nr_throttled")?,
-        Some(_) | None => None,
-    };
-    Ok(GroupUsage {
-        cpu_time_ns: keyed(&dir.join("cpu.stat"), "usage_usec")?.map(|us| us.saturating_mul(1000)),
-        memory_current: number(&dir.join("memory.current"))?.map(Bytes),
-        memory_peak: number(&dir.join("memory.peak"))?.map(Bytes),
-        oom_kills: keyed(&dir.join("memory.events"), "oom_kill")?,
-        throttled_periods: throttled,
-        io_bytes: read_optional(&dir.join("io.stat"))?.map(|text| sum_io(&text)),
-    })
-}
-
-/// Adds up `rbytes=` and `wbytes=` of all devices.
-fn sum_io(text: &str) -> u64 {
-    let bytes = |word: &str| {
-        word.strip_prefix("rbytes=").or_else(|| word.strip_prefix("wbytes="))?.parse::<u64>().ok()
-    };
-    text.split_whitespace().filter_map(bytes).fold(0, u64::saturating_add)
+/// What makes a live group hold exactly these limits, in order.
+pub(crate) fn changes(limits: &Limits, facts: &Facts) -> Vec<Setting> {
+    let reset = |controller, file, value: &str| Setting::new("", controller, file, value.to_owned());
+    let mut steps = vec![reset("cpu", "cpu.max.burst", "0")];
+    let has_cpu = |mode: &[CpuMode]| limits.cpu.is_some() && mode.contains(&limits.cpu_mode);
+    if !has_cpu(&[CpuMode::Limited]) {
+        steps.push(reset("cpu", "cpu.max", "max 100000"));
+    }
+    if !has_cpu(&[CpuMode::Limited, CpuMode::Shared]) {
+        steps.push(reset("cpu", "cpu.weight", "100"));
+    }
+    if limits.memory.is_none() {
+        steps.push(reset("memory", "memory.max", "max"));
+        steps.push(reset("memory", "memory.swap.max", "max"));
+    }
+    if limits.memory_request.is_none() {
+        steps.push(reset("memory", "memory.low", "0"));
+    }
+    if limits.pids.is_none() {
+        steps.push(reset("pids", "pids.max", "max"));
+    }
+    steps.extend(plan(limits, facts));
+    steps
 }
 
 /// Hands the controllers that a group has down to its children, those that are not yet.
@@ -78,11 +88,23 @@ fn sum_io(text: &str) -> u64 {
 /// # Errors
 /// The kernel's first refusal; what could be enabled is.
 pub(crate) fn enable(dir: &Path) -> Result<(), CgroupError> {
+    hand_down(dir, &CONTROLLERS)
+}
+
+/// The same for the leaves of a lease.
+///
+/// # Errors
+/// As for `enable`.
+pub(crate) fn enable_for_leaves(dir: &Path) -> Result<(), CgroupError> {
+    hand_down(dir, &CONTROLLERS[..CONTROLLERS.len() - 1])
+}
+
+fn hand_down(dir: &Path, controllers: &[&str]) -> Result<(), CgroupError> {
     let have = words(&dir.join("cgroup.controllers"))?;
     let file = dir.join("cgroup.subtree_control");
     let enabled = words(&file)?;
     let missing = |c: &&&str| have.iter().any(|h| h == **c) && !enabled.iter().any(|e| e == **c);
-    let orders: Vec<String> = CONTROLLERS.iter().filter(missing).map(|c| format!("+{c}")).collect();
+    let orders: Vec<String> = controllers.iter().filter(missing).map(|c| format!("+{c}")).collect();
     if orders.is_empty() || write(&file, &orders.join(" ")).is_ok() {
         return Ok(());
     }
@@ -158,7 +180,7 @@ fn open_below(base: &Path, node: &str, folders: &dyn Folders) -> Result<Hierarch
     let usable = enable(&dir).and_then(|()| words(&dir.join("cgroup.controllers")));
     match usable {
         Ok(have) if have.iter().any(|c| ["cpu", "memory", "pids"].contains(&c.as_str())) => {
-            Ok(Hierarchy { controllers: Vec::new(), is_unified: true, node: dir })
+            Ok(Hierarchy { controllers: Vec::new(), is_unified: true, node: dir, holds: Holds::Every })
         }
         unusable => {
             for made in [&dir, &top] {
@@ -179,18 +201,28 @@ fn open_below(base: &Path, node: &str, folders: &dyn Folders) -> Result<Hierarch
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hypermesh_model::MilliCpu;
+    use hypermesh_model::{Bytes, EnforcementState, MilliCpu};
+    use proptest::prelude::*;
+
+    fn facts() -> Facts {
+        Facts { page_size: 4096, has_swap: true, mems: String::new(), kept_above: None }
+    }
 
     #[test]
     fn the_plan_forbids_swap_and_ends_the_whole_lease() {
-        let limits =
-            Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(64)), pids: Some(16), gpus: None };
-        let plan = plan(&limits, Facts { page_size: 4096, has_swap: true });
+        let limits = Limits {
+            cpu: Some(MilliCpu(500)),
+            memory: Some(Bytes::mib(64)),
+            pids: Some(16),
+            ..Limits::default()
+        };
+        let plan = plan(&limits, &facts());
         let written: Vec<_> = plan.iter().map(|s| (s.file, s.value.as_str())).collect();
         assert_eq!(
             written,
             [
                 ("cpu.max", "50000 100000"),
+                ("cpu.weight", "50"),
                 ("memory.max", "67108864"),
                 ("memory.swap.max", "0"),
                 ("memory.oom.group", "1"),
@@ -200,11 +232,29 @@ mod tests {
     }
 
     #[test]
-    fn io_adds_up_over_devices() {
-        assert_eq!(
-            sum_io("8:0 rbytes=10 wbytes=5 rios=1 wios=1 dbytes=9 dios=0\n8:16 rbytes=1 wbytes=2"),
-            18
-        );
-        assert_eq!(sum_io(""), 0);
+    fn a_request_holds_only_as_far_as_the_group_above_keeps_it() {
+        let limits = Limits { memory_request: Some(Bytes(8192)), ..Limits::default() };
+        let state = |kept_above| plan(&limits, &Facts { kept_above, ..facts() })[0].if_held;
+        assert_eq!(state(None), EnforcementState::Enforced);
+        assert_eq!(state(Some(8192)), EnforcementState::Enforced);
+        assert_eq!(state(Some(0)), EnforcementState::BestEffort);
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_settles_every_file_and_takes_the_burst_away_first(
+            cpu: Option<u32>, burst: Option<u64>, memory: Option<u64>, request: Option<u64>, pids: Option<u32>, mode in 0..3,
+        ) {
+            let cpu_mode = [CpuMode::Shared, CpuMode::Limited, CpuMode::Pinned][usize::try_from(mode).unwrap()];
+            let limits = Limits {
+                cpu: cpu.map(MilliCpu), cpu_mode, cpu_burst_us: burst, memory: memory.map(Bytes),
+                memory_request: request.map(Bytes), pids, ..Limits::default()
+            };
+            let steps = changes(&limits, &facts());
+            prop_assert_eq!(steps[0].file, "cpu.max.burst");
+            for file in ["cpu.max", "cpu.weight", "memory.max", "memory.swap.max", "memory.low", "pids.max"] {
+                prop_assert_eq!(steps.iter().filter(|step| step.file == file).count(), 1, "{}", file);
+            }
+        }
     }
 }

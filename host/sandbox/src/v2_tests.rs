@@ -17,7 +17,7 @@ fn open(root: &Path, parent: Option<&str>) -> Result<KernelBackend, CgroupError>
 }
 
 fn limits() -> Limits {
-    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(8)), pids: Some(16), gpus: None }
+    Limits { cpu: Some(MilliCpu(500)), memory: Some(Bytes::mib(8)), pids: Some(16), ..Limits::default() }
 }
 
 fn text(path: PathBuf) -> String {
@@ -28,10 +28,9 @@ fn me() -> u32 {
     std::process::id()
 }
 
-/// Controllers without `cpuset`, which the fixture has no files for.
 fn fixture(controllers: &str, own: &str, pids: &[u32]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    machine(folder.path(), &controllers.replace("cpuset ", ""), own, pids);
+    machine(folder.path(), controllers, own, pids);
     let top = folder.path().join("sys/fs/cgroup");
     (folder, top)
 }
@@ -43,8 +42,8 @@ fn alone_in_its_delegated_group_the_node_makes_room_and_works_there() {
     let unit = top.join("unit.service");
     assert_eq!(backend.version(), CgroupVersion::V2);
     assert_eq!(text(unit.join("node/cgroup.procs")), me().to_string());
-    assert_eq!(text(unit.join("cgroup.subtree_control")), "+cpu +memory +pids +io");
-    assert_eq!(text(unit.join("hypermesh/n1/cgroup.controllers")), "cpu memory pids io");
+    assert_eq!(text(unit.join("cgroup.subtree_control")), "+cpu +memory +pids +io +cpuset");
+    assert_eq!(text(unit.join("hypermesh/n1/cgroup.controllers")), "cpu memory pids io cpuset");
     assert_eq!(text(top.join("cgroup.subtree_control")), "", "the root was not touched");
 }
 
@@ -86,7 +85,7 @@ fn a_node_started_again_in_another_group_keeps_its_leases() {
     let lease = LeaseId::generate();
     open(root.path(), None).unwrap().create(&lease, &limits(), "").unwrap();
     // The crash: nothing was closed. The new session is another group, in which the node is alone again.
-    machine(root.path(), &ALL.replace("cpuset ", ""), "/session-2", &[me()]);
+    machine(root.path(), ALL, "/session-2", &[me()]);
     let backend = open(root.path(), None).unwrap();
     assert_eq!(backend.leases().unwrap()[0].id, lease.as_str());
     assert!(backend.read_back(&lease, &limits()).unwrap().is_enforced());
@@ -129,13 +128,21 @@ fn a_lease_is_written_read_back_and_gone() {
     assert_eq!(text(dir.join("memory.swap.max")), "0");
     assert_eq!(text(dir.join("memory.oom.group")), "1");
     let held: Vec<_> = receipt.entries.iter().map(|e| e.limit.as_str()).collect();
-    assert_eq!(held, ["cpu", "memory", "swap", "oom_group", "pids"]);
+    assert_eq!(held, ["cpu", "cpu_weight", "memory", "swap", "oom_group", "pids"]);
     backend.create_leaf(&lease, "exec-1", None).unwrap();
     assert_eq!(text(dir.join("exec-1/cgroup.controllers")), "cpu memory pids io");
     assert_eq!(backend.join_files(&lease, "exec-1"), [dir.join("exec-1/cgroup.procs")]);
     let usage = backend.usage(&lease, None).unwrap();
     assert_eq!((usage.cpu_time_ns, usage.throttled_periods), (Some(1_500_000), Some(4)));
-    assert_eq!((usage.memory_peak, usage.oom_kills, usage.io_bytes), (Some(Bytes(8192)), Some(1), Some(128)));
+    assert_eq!((usage.periods, usage.throttled_ns), (Some(9), Some(70_000)));
+    let memory = (usage.memory_peak, usage.memory_working_set, usage.memory_anon, usage.swap);
+    assert_eq!(memory, (Some(Bytes::mib(8)), Some(Bytes(7 << 19)), Some(Bytes::mib(3)), Some(Bytes(0))));
+    assert_eq!((usage.memory_limit_hits, usage.oom, usage.oom_kills), (Some(5), Some(2), Some(1)));
+    assert_eq!((usage.io_bytes, usage.io_read_bytes, usage.io_write_bytes), (Some(128), Some(100), Some(28)));
+    assert_eq!((usage.io_read_ops, usage.pids_current, usage.pids_limit_hits), (Some(7), Some(3), Some(2)));
+    let pressure = backend.pressure(&lease).unwrap();
+    assert_eq!(pressure.memory.unwrap().some.unwrap().total_us, 1234);
+    assert!(pressure.cpu.unwrap().full.is_none(), "older kernels have no such line");
     assert_eq!(backend.usage(&lease, Some("exec-1")).unwrap().throttled_periods, None, "no quota of its own");
     let found = backend.leases().unwrap();
     assert_eq!((found.len(), found[0].id.as_str(), found[0].populated), (1, lease.as_str(), false));
@@ -157,7 +164,7 @@ fn a_value_that_the_kernel_changed_is_not_enforced() {
     let file = top.join("hypermesh/n1").join(lease.as_str()).join("memory.max");
     fs::write(&file, "max\n").unwrap();
     let receipt = backend.read_back(&lease, &limits).unwrap();
-    let memory = &receipt.entries[0];
+    let memory = receipt.entries.iter().find(|e| e.limit == "memory").unwrap();
     assert_eq!((memory.state, memory.actual.as_deref()), (EnforcementState::Unenforced, Some("max")));
     assert_eq!(text(file), "max", "reading back writes nothing");
 }

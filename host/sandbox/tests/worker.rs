@@ -125,8 +125,16 @@ fn a_worker_enters_its_group_with_its_limits(test: &str) {
     if let Some(reason) = backend.unavailable_reason() {
         eprintln!("SKIPPED {test} (the part about its group): {reason}");
     } else {
-        let path = format!("hypermesh/{node}/{lease}/exec-1");
-        let groups = log.lines().filter(|line| line.ends_with(&path)).count();
+        // Every group that it was told to join, and no other of the lease.
+        let joined = |line: &&str| {
+            let group = line.splitn(3, ':').nth(2).filter(|group| group.contains(lease.as_str()));
+            let joins = backend.join_files(&lease, "exec-1");
+            group.is_some_and(|group| {
+                joins.iter().any(|file| file.ends_with(format!("{}/cgroup.procs", &group[1..])))
+            })
+        };
+        let groups = log.lines().filter(joined).count();
+        assert!(log.contains(&format!("hypermesh/{node}/{lease}/exec-1")), "{log}");
         assert_eq!(groups, backend.join_files(&lease, "exec-1").len(), "{log}");
         assert!(backend.usage(&lease, Some("exec-1")).unwrap().cpu_time_ns.unwrap() > 0);
     }

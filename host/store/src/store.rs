@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::event_log::EventLog;
 use crate::record::Record;
 use crate::table::{Gate, Table, TableInfo};
-use crate::writer::{Committed, Counts, Job, Request, Writer};
+use crate::writer::{Committed, Counts, Durability, Job, Request, Writer};
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
@@ -125,13 +125,27 @@ impl Store {
     /// [`StoreError::Conflict`] when a [`Batch::put_if`] does not hold; [`StoreError::Unstorable`],
     /// [`StoreError::TooLarge`], [`StoreError::BatchTooLarge`] or [`StoreError::ForeignTable`] for what was put in; what
     /// the disk refused. In each case nothing of the batch is visible.
-    pub async fn commit(&self, mut batch: Batch) -> Result<Committed, StoreError> {
+    pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.commit_as(batch, Durability::Disk).await
+    }
+
+    /// As [`Self::commit`], but when this returns `Ok` the batch is safe from a crash of this process only, not from one
+    /// of the machine: for intentions about what a crash of the machine undoes as well. It is on disk at the latest with
+    /// the next [`Self::commit`].
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_relaxed(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.commit_as(batch, Durability::Process).await
+    }
+
+    async fn commit_as(&self, mut batch: Batch, durability: Durability) -> Result<Committed, StoreError> {
         batch.check()?;
         if let Some(foreign) = batch.changes.iter().find(|c| !Arc::ptr_eq(&c.table.gate, &self.inner.gate)) {
             return Err(StoreError::ForeignTable { table: foreign.table.name });
         }
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Commit(Job { batch, reply })).await?;
+        self.send(Request::Commit(Job { batch, durability, reply })).await?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
@@ -141,6 +155,11 @@ impl Store {
     /// As [`Self::commit`].
     pub fn commit_blocking(&self, batch: Batch) -> Result<Committed, StoreError> {
         blocking::wait(self.commit(batch))
+    }
+
+    /// The folder that the file is in.
+    pub fn folder(&self) -> &Path {
+        self.inner.path.parent().unwrap_or(Path::new("."))
     }
 
     /// How the commits were grouped so far.

@@ -42,8 +42,18 @@ pub(crate) enum Request {
     Load(Arc<TableInfo>, oneshot::Sender<Result<StoredRows, StoreError>>),
 }
 
+/// What a batch has to survive when its caller is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Durability {
+    /// A crash of this process: it is in the write-ahead log, as the system's cache has it.
+    Process,
+    /// A crash of the machine: the log was synced.
+    Disk,
+}
+
 pub(crate) struct Job {
     pub(crate) batch: Batch,
+    pub(crate) durability: Durability,
     pub(crate) reply: oneshot::Sender<Result<Committed, StoreError>>,
 }
 
@@ -74,6 +84,8 @@ pub(crate) struct Writer {
     events: EventLog,
     counters: Counters,
     counts: Arc<Counts>,
+    /// As the connection is set now; it is opened with `FULL`.
+    durability: Durability,
 }
 
 impl Writer {
@@ -86,7 +98,8 @@ impl Writer {
         counts: Arc<Counts>,
     ) -> Self {
         let sequence = i64::try_from(events.last_sequence()).unwrap_or(i64::MAX);
-        Self { connection, requests, gate, events, counters: Counters { generation, sequence }, counts }
+        let counters = Counters { generation, sequence };
+        Self { connection, requests, gate, events, counters, counts, durability: Durability::Disk }
     }
 
     pub(crate) fn run(mut self) {
@@ -147,6 +160,8 @@ impl Writer {
 
     /// One transaction. Each batch's plan or why it was left out, in order.
     fn write_group(&mut self, jobs: &mut [Job]) -> rusqlite::Result<Vec<Result<Plan, StoreError>>> {
+        let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Disk);
+        self.set_durability(durability)?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let at = Timestamp::now();
         let mut counters = self.counters;
@@ -175,6 +190,20 @@ impl Writer {
         self.counts.transactions.fetch_add(1, Ordering::Relaxed);
         self.counts.batches.fetch_add(written as u64, Ordering::Relaxed);
         Ok(plans)
+    }
+
+    /// In WAL mode `FULL` syncs the log at each commit and `NORMAL` only at a checkpoint (sqlite.org/pragma.html). What
+    /// a group of the second kind wrote is synced with the next of the first, since it is earlier in the same log.
+    fn set_durability(&mut self, durability: Durability) -> rusqlite::Result<()> {
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Process => "NORMAL",
+                Durability::Disk => "FULL",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.durability = durability;
+        }
+        Ok(())
     }
 
     fn publish(&self, jobs: Vec<Job>, plans: Vec<Result<Plan, StoreError>>) {

@@ -111,6 +111,11 @@ impl Volumes {
         &self.method
     }
 
+    /// Where a lease's folder is, or would be.
+    pub fn path(&self, lease: &LeaseId) -> PathBuf {
+        Place::of(&self.folder, lease).folder()
+    }
+
     /// Makes the volume of a lease: an empty folder for `owner` (mode 0700; the caller's if `None`) that holds at most
     /// `size` bytes. Asked again for the same size it puts right what is not as it should be, e.g. mounts it again.
     ///

@@ -3,6 +3,7 @@
 //! Optional members may be `null`, which means the same as leaving them out. Whole numbers may be written as `300.0`: JSON
 //! and its schema make no difference, and some languages write them so.
 
+use jiff::Timestamp;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -25,6 +26,29 @@ pub(crate) fn optional_whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
     d: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(Option::<Whole<T>>::deserialize(d)?.map(|Whole(number)| number))
+}
+
+/// Reads a point in time (RFC 3339), or `null`.
+///
+/// A fraction of a second may have any number of digits (RFC 3339, 5.6); those below a nanosecond are cut off.
+pub(crate) fn optional_time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(d)? else { return Ok(None) };
+    let wrong = || D::Error::invalid_value(Unexpected::Str(&text), &"a time such as 2030-01-02T03:04:05Z");
+    let date = text.get(..10).filter(|date| date.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
+    let separated = text.as_bytes().get(10).is_some_and(|b| b.eq_ignore_ascii_case(&b't'));
+    if date.is_none() || !separated || text.contains('[') {
+        return Err(wrong());
+    }
+    shortened(&text).parse().map(Some).map_err(|_| wrong())
+}
+
+/// A time without the digits below a nanosecond.
+fn shortened(time: &str) -> String {
+    /// Digits that the fraction of a second may have here.
+    const DIGITS: usize = 9;
+    let Some((whole, rest)) = time.split_once('.') else { return time.to_owned() };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    format!("{whole}.{}{}", &rest[..digits.min(DIGITS)], &rest[digits..])
 }
 
 struct Whole<T>(T);
@@ -78,6 +102,35 @@ mod tests {
         for bad in ["-1", "1.5", "1e300", "-0.5", "\"1\"", "null", "true", "99999999999999999999"] {
             assert_eq!(read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_time_is_read_as_rfc_3339_writes_it_and_in_no_other_way() {
+        let read = |text: &str| {
+            let json = format!(r#"{{"asset_id":"cpu","amount":1,"duration":1,"start_time":{text}}}"#);
+            serde_json::from_str::<CreateAllocation>(&json).map(|body| body.start_time).ok()
+        };
+        let expected: jiff::Timestamp = "2030-01-02T03:04:05.5Z".parse().unwrap();
+        for right in
+            ["2030-01-02T03:04:05.5Z", "2030-01-02t03:04:05.500000000009z", "2030-01-02T04:04:05.5+01:00"]
+        {
+            assert_eq!(read(&format!("\"{right}\"")), Some(Some(expected)), "{right}");
+        }
+        assert_eq!(read("null"), Some(None));
+        for bad in [
+            "",
+            "x",
+            "2030-01-02",
+            "2030-01-02 03:04:05Z",
+            "20300102T030405Z",
+            "2030-01-02T03:04:05",
+            "2030-02-30T00:00:00Z",
+            "2030-01-02T03:04:05+01:00[Europe/Rome]",
+            "1893553445",
+        ] {
+            assert_eq!(read(&format!("\"{bad}\"")), None, "{bad}");
+        }
+        assert_eq!(read("1893553445"), None);
     }
 
     #[test]

@@ -12,8 +12,15 @@ pub mod events;
 pub mod executions;
 mod lenient;
 pub mod nodes;
+mod notation;
 pub mod problem;
+pub mod queue;
+pub mod quotas;
 pub mod system;
+pub mod tokens;
+pub mod volumes;
+
+pub use notation::{GPU_PATTERN, SIZE_PATTERN};
 
 /// Longest name, in characters.
 pub const MAX_NAME: usize = 128;

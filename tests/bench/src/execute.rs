@@ -37,6 +37,7 @@ pub(crate) fn measure(node: &Node, effort: &Effort) -> Result<Vec<Row>, BenchErr
         more_is_better: false,
         ours: Err(String::new()),
         baseline: Baseline::None(String::new()),
+        goal: None,
     };
     if let Some(reason) = node.unenforced() {
         row.ours = Err(reason.to_owned());

@@ -1,18 +1,24 @@
-//! Row 2: leases made, enforced, read back and released over REST, by one client and by several, on an empty node and on
-//! one that holds many.
+//! Row 2: leases made, enforced, read back and released over REST, by one client and by several, on an empty node, on one
+//! that holds a few and on one that holds many.
 
 use crate::Effort;
 use crate::error::BenchError;
-use crate::report::{Baseline, Row};
-use crate::statistics::summary;
+use crate::report::{Baseline, Goal, Row};
+use crate::statistics::{Summary, summary};
 use hypermesh_client::Client;
 use hypermesh_harness::Node;
-use hypermesh_wire::allocations::{CreateAllocation, Requirements};
+use hypermesh_wire::allocations::CreateAllocation;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Clients at the same time: the cores of a small machine, several times over.
 const CLIENTS: [usize; 2] = [1, 8];
+/// Leases that are held on a node that is neither empty nor full: what "flat" is measured from.
+const FEW: usize = 10;
+/// Leases a second on one connection that we want at least.
+const ENOUGH: f64 = 500.0;
+/// How many times slower a node that holds many leases may be than one that holds a few.
+const FLAT: f64 = 1.5;
 /// Percent of the pool that each lease holds: a thousand of them are half of it.
 const PERCENT: f64 = 0.05;
 /// Length of a lease in seconds: longer than the run.
@@ -22,10 +28,11 @@ const DURATION: u64 = 3600;
 #[derive(Debug, Default)]
 struct Rates {
     empty: Vec<f64>,
+    few: Vec<f64>,
     full: Vec<f64>,
 }
 
-/// Measures a row for each number of clients.
+/// Measures a row for each number of clients, and one that says whether the rate of one client stays.
 ///
 /// # Errors
 /// When the node refuses a lease that fits.
@@ -39,37 +46,62 @@ pub(crate) fn measure(node: &Node, effort: &Effort) -> Result<Vec<Row>, BenchErr
     }
     let mut rates = CLIENTS.map(|_| Rates::default());
     for _ in 0..effort.rounds {
-        for (clients, rates) in CLIENTS.iter().zip(&mut rates) {
-            rates.empty.push(rate(node.client(), *clients, effort.span)?);
-        }
-        let held = hold(node.client(), effort.held)?;
-        for (clients, rates) in CLIENTS.iter().zip(&mut rates) {
-            rates.full.push(rate(node.client(), *clients, effort.span)?);
-        }
-        for lease in held {
-            node.client().release(&lease).map_err(BenchError::node("releasing a held lease"))?;
-        }
+        round(node.client(), effort, &mut rates)?;
     }
     let rows = CLIENTS.iter().zip(&rates).map(|(clients, rates)| {
         let name = format!("{}, {} leases held", name(*clients), effort.held);
-        let ours = summary(&rates.full).ok_or_else(|| "there are no samples".to_owned());
-        let empty = summary(&rates.empty).map(|empty| Baseline::Ourselves("the same, no lease held", empty));
-        row(name, ours, empty.unwrap_or_else(|| Baseline::None("there are no samples".into())))
+        Row {
+            goal: (*clients == 1).then_some(Goal::AtLeast(ENOUGH)),
+            ..row(name, summed(&rates.full), beside("the same, no lease held", &rates.empty))
+        }
     });
-    Ok(rows.collect())
+    let flat = rates.first().map(|rates| {
+        let name = format!("{}, {} leases held against {FEW}", name(1), effort.held);
+        Row {
+            goal: Some(Goal::Ratio(1.0 / FLAT)),
+            ..row(name, summed(&rates.full), beside("the same, 10 leases held", &rates.few))
+        }
+    });
+    Ok(rows.chain(flat).collect())
 }
 
-fn row(name: String, ours: Result<crate::statistics::Summary, String>, baseline: Baseline) -> Row {
-    Row { name, unit: "/s", more_is_better: true, ours, baseline }
+fn summed(samples: &[f64]) -> Result<Summary, String> {
+    summary(samples).ok_or_else(|| "there are no samples".to_owned())
+}
+
+fn beside(name: &'static str, samples: &[f64]) -> Baseline {
+    match summary(samples) {
+        Some(samples) => Baseline::Ourselves(name, samples),
+        None => Baseline::None("there are no samples".into()),
+    }
+}
+
+/// Each condition once: nothing held, a few, many.
+fn round(client: &Client, effort: &Effort, rates: &mut [Rates]) -> Result<(), BenchError> {
+    let measure = |clients: &usize| rate(client, *clients, effort.span);
+    for (clients, rates) in CLIENTS.iter().zip(rates.iter_mut()) {
+        rates.empty.push(measure(clients)?);
+    }
+    let mut held = hold(client, FEW)?;
+    if let Some(rates) = rates.first_mut() {
+        rates.few.push(measure(&1)?);
+    }
+    held.extend(hold(client, effort.held.saturating_sub(FEW))?);
+    for (clients, rates) in CLIENTS.iter().zip(rates.iter_mut()) {
+        rates.full.push(measure(clients)?);
+    }
+    for lease in held {
+        client.release(&lease).map_err(BenchError::node("releasing a held lease"))?;
+    }
+    Ok(())
+}
+
+fn row(name: String, ours: Result<Summary, String>, baseline: Baseline) -> Row {
+    Row { name, unit: "/s", more_is_better: true, ours, baseline, goal: None }
 }
 
 fn request() -> CreateAllocation {
-    CreateAllocation {
-        asset_id: "cpu".into(),
-        amount: PERCENT,
-        duration: DURATION,
-        requirements: Requirements::default(),
-    }
+    CreateAllocation::new("cpu", PERCENT, DURATION)
 }
 
 fn hold(client: &Client, count: usize) -> Result<Vec<String>, BenchError> {

@@ -13,8 +13,10 @@ mod error;
 mod execute;
 mod leases;
 mod machine;
+mod planner;
 mod python;
 mod report;
+mod rest;
 mod runc;
 mod statistics;
 
@@ -74,8 +76,13 @@ fn main() -> ExitCode {
 /// Measures one or more rows on a node.
 type Measure = fn(&Node, &Effort) -> Result<Vec<Row>, BenchError>;
 
-const ROWS: [(&str, Measure); 3] =
-    [("execution", execute::measure), ("leases", leases::measure), ("assets", assets::measure)];
+const ROWS: [(&str, Measure); 5] = [
+    ("execution", execute::measure),
+    ("leases", leases::measure),
+    ("planner", planner::measure),
+    ("assets", assets::measure),
+    ("rest", rest::measure),
+];
 
 fn print(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {

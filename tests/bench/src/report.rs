@@ -16,6 +16,20 @@ pub(crate) struct Row {
     pub(crate) ours: Result<Summary, String>,
     /// What they are compared with.
     pub(crate) baseline: Baseline,
+    /// What we want of it, where that is a number.
+    pub(crate) goal: Option<Goal>,
+}
+
+/// What we want of a row. Absolute ones are for machines like those that the figure was set on; a slow or busy one
+/// misses them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Goal {
+    /// The median is at least this, in the row's unit.
+    AtLeast(f64),
+    /// The median is at most this.
+    AtMost(f64),
+    /// The ratio of medians is at least this.
+    Ratio(f64),
 }
 
 /// What ours is compared with.
@@ -38,9 +52,11 @@ impl fmt::Display for Row {
         };
         writeln!(f, "  {:<44}{:>12}{:>12}{:>12}  {:<8}{:>7}", "", "p10", "median", "p90", "", "samples")?;
         line(f, "HyperMesh", ours, self.unit)?;
+        self.goal(f, ours)?;
         let (name, baseline) = match &self.baseline {
             Baseline::Other(name, baseline) => (name.as_str(), baseline),
             Baseline::Ourselves(name, baseline) => (*name, baseline),
+            Baseline::None(reason) if reason.is_empty() => return Ok(()),
             Baseline::None(reason) => return writeln!(f, "  no baseline: {reason}"),
         };
         line(f, name, baseline, self.unit)?;
@@ -57,6 +73,24 @@ impl fmt::Display for Row {
     }
 }
 
+impl Row {
+    fn goal(&self, f: &mut fmt::Formatter<'_>, ours: &Summary) -> fmt::Result {
+        let (said, met) = match (self.goal, &self.baseline) {
+            (None, _) => return Ok(()),
+            (Some(Goal::AtLeast(least)), _) => {
+                (format!("at least {least} {}", self.unit), ours.median >= least)
+            }
+            (Some(Goal::AtMost(most)), _) => (format!("at most {most} {}", self.unit), ours.median <= most),
+            (Some(Goal::Ratio(least)), Baseline::Other(_, baseline) | Baseline::Ourselves(_, baseline)) => {
+                let of_medians = ratio(ours, baseline);
+                (format!("a ratio of at least {least:.2}×"), of_medians.is_some_and(|ratio| ratio >= least))
+            }
+            (Some(Goal::Ratio(_)), Baseline::None(_)) => return Ok(()),
+        };
+        writeln!(f, "  {:<44}{:>36}", format!("goal: {said}"), if met { "met" } else { "missed" })
+    }
+}
+
 fn line(f: &mut fmt::Formatter<'_>, name: &str, summary: &Summary, unit: &str) -> fmt::Result {
     let Summary { p10, median, p90, samples } = summary;
     let digits = if *median < 100.0 { 2 } else { 0 };
@@ -70,7 +104,33 @@ mod tests {
 
     fn row(baseline: Baseline, more_is_better: bool) -> String {
         let ours = Ok(summary(&[2.0]).unwrap());
-        Row { name: "what".into(), unit: "ms", more_is_better, ours, baseline }.to_string()
+        Row { name: "what".into(), unit: "ms", more_is_better, ours, baseline, goal: None }.to_string()
+    }
+
+    #[test]
+    fn a_goal_is_met_or_missed_by_the_median_or_the_ratio() {
+        let row = |goal, baseline| Row {
+            name: "what".into(),
+            unit: "/s",
+            more_is_better: true,
+            ours: Ok(summary(&[2.0]).unwrap()),
+            baseline,
+            goal: Some(goal),
+        };
+        let alone = || Baseline::None(String::new());
+        let twice = || Baseline::Ourselves("alone", summary(&[4.0]).unwrap());
+        for (row, met) in [
+            (row(Goal::AtLeast(2.0), alone()), true),
+            (row(Goal::AtLeast(2.1), alone()), false),
+            (row(Goal::AtMost(2.0), alone()), true),
+            (row(Goal::AtMost(1.9), alone()), false),
+            (row(Goal::Ratio(0.5), twice()), true),
+            (row(Goal::Ratio(0.6), twice()), false),
+        ] {
+            let said = row.to_string();
+            assert_eq!((said.contains("met\n"), said.contains("missed\n")), (met, !met), "{said}");
+        }
+        assert!(!row(Goal::Ratio(0.6), alone()).to_string().contains("goal"));
     }
 
     #[test]
@@ -92,6 +152,7 @@ mod tests {
             more_is_better: false,
             ours: Err(reason),
             baseline: Baseline::None(String::new()),
+            goal: None,
         };
         assert_eq!(row.to_string(), "\nwhat\n  SKIPPED: there is no kernel\n");
     }

@@ -42,12 +42,26 @@ pub const CONTRACT: [(&str, &str); 33] = [
 pub const UNDOCUMENTED: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// Further routes that are added to the contract.
-pub const ADDED: [(&str, &str); 13] = [
+pub const ADDED: [(&str, &str); 27] = [
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/api/v1/events"),
     ("GET", "/api/v1/allocations/{id}"),
     ("GET", "/api/v1/allocations/{id}/enforcement"),
+    ("PATCH", "/api/v1/allocations/{id}"),
+    ("POST", "/api/v1/allocations/{id}/renew"),
+    ("POST", "/api/v1/allocations/{id}/attach"),
+    ("GET", "/api/v1/allocations/{id}/usage"),
+    ("GET", "/api/v1/queue"),
+    ("GET", "/api/v1/volumes"),
+    ("DELETE", "/api/v1/volumes/{id}"),
+    ("GET", "/api/v1/quotas"),
+    ("GET", "/api/v1/quotas/{requester}"),
+    ("PUT", "/api/v1/quotas/{requester}"),
+    ("DELETE", "/api/v1/quotas/{requester}"),
+    ("GET", "/api/v1/tokens"),
+    ("POST", "/api/v1/tokens"),
+    ("DELETE", "/api/v1/tokens/{name}"),
     ("GET", "/api/v1/catalog/applications/{id}"),
     ("GET", "/api/v1/vm/executions/{id}/logs"),
     ("GET", "/api/v1/vm/executions/{id}/outputs/{name}"),

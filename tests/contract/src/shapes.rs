@@ -32,6 +32,42 @@ pub const CATALOG_METADATA: &str = "catalog_metadata.catalog_id s, catalog_metad
 pub const ALLOCATION: &str = "id s, asset_id s, requester_id s, amount f, unit s, duration i, start_time t, \
     end_time t, status pending|active|completed|cancelled|failed, consensus_proofs [], proxy_address s?";
 
+/// What leases in depth add to an allocation.
+pub const ALLOCATION_IN_DEPTH: &str = "phase queued|reserved|pending|active|frozen|completed|cancelled|failed, \
+    generation i, priority i, preemptible b, min_runtime_s i, on_expiry kill|freeze, grace_s i, warn_s i, \
+    keep_storage b, frozen_until t?, queue {}?, resources.cpu_millis i?, resources.cpu_mode shared|limited|pinned?, \
+    resources.cpu_burst_us i?, resources.cpus [], resources.mems [], resources.memory_bytes i?, \
+    resources.memory_request_bytes i?, resources.pids i?, resources.io {}?, resources.storage_bytes i?, \
+    resources.storage_path s?, resources.gpus [], resources.gpu_memory_bytes i?";
+
+/// What a dry run answers.
+pub const PLAN: &str = "fits b, resources {}?, reasons [], fits_at t?, would_wait {}?, would_preempt []";
+
+/// A waiting allocation.
+pub const QUEUE_ENTRY: &str =
+    "allocation_id s, requester_id s, priority i, position i, eta t?, wait_until t?, share f";
+
+/// What an allocation uses.
+pub const USAGE: &str = "allocation_id s, at t, cpu.time_s f?, cpu.cores f?, cpu.throttled_s f?, \
+    cpu.throttled_periods i?, cpu.periods i?, memory.current i?, memory.working_set i?, memory.anon i?, \
+    memory.file i?, memory.swap i?, memory.peak i?, memory.limit i?, pids.current i?, pids.limit i?, \
+    pids.limit_hits i?, io.read_bytes i?, io.write_bytes i?, io.reads i?, io.writes i?, pressure.cpu {}?, \
+    pressure.memory {}?, pressure.io {}?, gpus [], storage {}?, oom_kills i?, processes i?";
+
+/// A process that was moved into an allocation.
+pub const ATTACHED: &str = "allocation_id s, pid i, command s?, threads i, moved [], stays []";
+
+/// A quota.
+pub const QUOTA: &str = "requester_id s, limits.cpu_millis i?, limits.memory_bytes i?, limits.storage_bytes i?, \
+    limits.gpus i?, limits.leases i?, used.cpu_millis i, used.memory_bytes i, used.storage_bytes i, used.gpus i, \
+    used.leases i";
+
+/// A folder of bounded size.
+pub const VOLUME: &str = "allocation_id s, path s, size i, used i?, method s, kept b";
+
+/// A token.
+pub const TOKEN: &str = "name s, role viewer|operator|admin, created_at t";
+
 /// Health of a node.
 pub const NODE_HEALTH: &str = "node_id s, status healthy|warning|critical|offline, metrics.cpu_usage f?, \
     metrics.memory_usage f?, metrics.disk_usage f?, metrics.network_latency f?, metrics.uptime f?, \

@@ -3,13 +3,11 @@
 //! A node's groups are the folders `hypermesh/<node id>` somewhere below the cgroup mounts, on v1 one a hierarchy. They
 //! outlive the node on purpose, so every test ends by removing those of its own nodes, and only those.
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The folder that all nodes share.
 const TOP: &str = "hypermesh";
@@ -55,7 +53,9 @@ pub fn of_node(node: &str) -> Vec<PathBuf> {
 /// The names of the groups that a node holds, over all hierarchies.
 pub fn leases_of(node: &str) -> BTreeSet<String> {
     let groups = of_node(node).into_iter().flat_map(|dir| children(&dir));
-    groups.filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned())).collect()
+    let names = groups.filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned()));
+    // What is no lease (the group of all that is not pinned) begins with a dot.
+    names.filter(|name| !name.starts_with('.')).collect()
 }
 
 /// The groups directly below one. Empty when there is none: it may go at any time.
@@ -99,58 +99,30 @@ pub fn cpu_time_ns(dirs: &[impl AsRef<Path>]) -> Option<u64> {
     })
 }
 
+/// The logical CPU on which a process ran last, field 39 of its `stat` (proc(5)); `None` when it is gone.
+pub fn processor(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field, a name in parentheses, may hold spaces; behind it comes the third.
+    stat.rsplit_once(") ")?.1.split(' ').nth(36)?.parse().ok()
+}
+
+/// The logical CPUs on which a process may run; empty when it is gone.
+pub fn allowed_cpus(pid: u32) -> BTreeSet<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    let range = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?)
+    };
+    list.trim().split(',').filter_map(range).flatten().collect()
+}
+
 /// The highest memory that the kernel has counted in a lease, in bytes; `None` where no folder of it says.
 pub fn memory_peak(dirs: &[impl AsRef<Path>]) -> Option<u64> {
     dirs.iter().find_map(|dir| {
         let read = |name| fs::read_to_string(dir.as_ref().join(name));
         read("memory.max_usage_in_bytes").or_else(|_| read("memory.peak")).ok()?.trim().parse().ok()
     })
-}
-
-/// A native process inside a lease, below a leaf of its own: on v2 a group with children holds no process.
-#[derive(Debug)]
-pub struct Inside {
-    child: Child,
-}
-
-impl Inside {
-    /// Starts `sh -c script` in the cgroups of a lease; it joins each before the first line of the script.
-    ///
-    /// # Panics
-    /// When the leaf can't be made or `sh` can't be started.
-    #[track_caller]
-    pub fn start(cgroups: &[impl AsRef<Path>], script: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let leaf = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut joining = String::new();
-        for dir in cgroups {
-            let dir = dir.as_ref().join(&leaf);
-            fs::create_dir(&dir).unwrap_or_else(|error| panic!("making {}: {error}", dir.display()));
-            joining.push_str(&format!("echo 0 > '{}/cgroup.procs' || exit 99\n", dir.display()));
-        }
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(joining + script);
-        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self { child: shell.spawn().expect("sh starts") }
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        // It has mostly been killed with its lease; either way it must be reaped.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// Kills what runs in a node's groups and removes them, and `hypermesh` above them where nobody else uses it.
@@ -172,9 +144,7 @@ pub(crate) fn clean(node: &str) {
 
 /// SIGKILL for a process of this test; one that has ended already is no failure.
 pub fn kill(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
+    crate::signal(pid, Signal::KILL);
 }
 
 fn remove_below(dir: &Path) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use crate::Node;
 use hypermesh_artifacts::Artifact;
 use hypermesh_client::{ClientError, Upload};
-use hypermesh_wire::allocations::{CreateAllocation, Requirements};
+use hypermesh_wire::allocations::CreateAllocation;
 use hypermesh_wire::assets::ResourceLimits;
 use hypermesh_wire::catalog::{CatalogApplication, Install, UploadQuery};
 use hypermesh_wire::executions::{ExecuteVm, VmExecution};
@@ -18,12 +18,7 @@ const DURATION: u64 = 600;
 
 /// A request for a lease of `amount` of an asset, for ten minutes.
 pub fn allocation(asset: &str, amount: f64) -> CreateAllocation {
-    CreateAllocation {
-        asset_id: asset.into(),
-        amount,
-        duration: DURATION,
-        requirements: Requirements::default(),
-    }
+    CreateAllocation::new(asset, amount, DURATION)
 }
 
 /// A request to run an operation, with what a test mostly wants.

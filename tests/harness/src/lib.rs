@@ -4,22 +4,32 @@
 //! holds for it ([`cgroups`]). Tests run beside each other, so nothing here is shared between nodes but the binary.
 //!
 //! What goes wrong here is the test's failure: functions panic with what was expected and what was seen. A test that the
-//! machine can't run says so with [`skip!`] or [`require_cgroups!`] and returns; the line goes to the real stderr, since
+//! machine can't run says so with [`skip!`] or one of the `require_…!` and returns; the line goes to the real stderr, since
 //! the test runner shows captured output of failed tests only.
 #![forbid(unsafe_code)]
 
 mod binary;
 pub mod cgroups;
+mod favoured;
 mod http;
+mod inside;
 mod jobs;
+pub mod mounts;
 mod node;
+mod options;
 mod tools;
+mod watch;
 
 pub use binary::{binary, repository};
+pub use favoured::Favoured;
 pub use http::{Answer, exchange};
+pub use inside::Inside;
 pub use jobs::{allocation, job, with_limits};
 pub use node::{Node, program};
-pub use tools::{curl, has_tool};
+pub use options::Options;
+pub use rustix::process::Signal;
+pub use tools::{curl, has_tool, no_loop_mounts, signal};
+pub use watch::problem;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -69,4 +79,46 @@ macro_rules! require_cgroups {
             $crate::skip!("leases are not enforced here: {reason}");
         }
     };
+}
+
+/// Skips the running test for who is not root.
+#[macro_export]
+macro_rules! require_root {
+    () => {
+        if !$crate::is_root() {
+            $crate::skip!("it takes root");
+        }
+    };
+}
+
+/// Skips the running test where fewer logical CPUs than this may be used.
+#[macro_export]
+macro_rules! require_cpus {
+    ($count:expr) => {
+        let count: usize = $count;
+        let usable = $crate::usable_cpus();
+        if usable < count {
+            $crate::skip!("it takes {count} CPUs, and {usable} may be used");
+        }
+    };
+}
+
+/// Skips the running test where no file system can be mounted from a file.
+#[macro_export]
+macro_rules! require_loop {
+    () => {
+        if let Some(reason) = $crate::no_loop_mounts() {
+            $crate::skip!("no folder of bounded size can be made: {reason}");
+        }
+    };
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Logical CPUs that this process may use.
+pub fn usable_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

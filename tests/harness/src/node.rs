@@ -1,6 +1,6 @@
 //! One node: a process of the real binary on a data folder of its own, with any free ports.
 
-use crate::{binary, cgroups, until};
+use crate::{Options, binary, cgroups, mounts, until};
 use hypermesh_client::Client;
 use hypermesh_wire::allocations::Enforcement;
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,7 +21,7 @@ const NOT_FOR_US: &str = "HYPERMESH_";
 #[derive(Debug)]
 pub struct Node {
     folder: TempDir,
-    flags: Vec<String>,
+    options: Options,
     id: String,
     token: String,
     running: Option<Running>,
@@ -52,9 +52,19 @@ impl Node {
     /// When it doesn't come up; its log is in the message.
     #[track_caller]
     pub fn start_with(flags: &[&str]) -> Self {
+        Self::configured(Options::default().flags(flags))
+    }
+
+    /// Starts a node with a new data folder, as the options say.
+    ///
+    /// # Panics
+    /// When it doesn't come up; its log is in the message.
+    #[track_caller]
+    pub fn configured(options: Options) -> Self {
         let folder =
             tempfile::Builder::new().prefix("hypermesh-test-").tempdir().expect("a temporary folder");
-        Self::start_in(folder, flags)
+        options.give(folder.path());
+        Self::in_folder(folder, options)
     }
 
     /// Starts a node on the data folder `data` inside `folder`, which somebody may have used before.
@@ -63,8 +73,12 @@ impl Node {
     /// When it doesn't come up; its log is in the message.
     #[track_caller]
     pub fn start_in(folder: TempDir, flags: &[&str]) -> Self {
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut node = Self { folder, flags, id: String::new(), token: String::new(), running: None };
+        Self::in_folder(folder, Options::default().flags(flags))
+    }
+
+    #[track_caller]
+    fn in_folder(folder: TempDir, options: Options) -> Self {
+        let mut node = Self { folder, options, id: String::new(), token: String::new(), running: None };
         node.restart();
         let token = fs::read_to_string(node.data_dir().join("token")).expect("the node made a token");
         token.trim().clone_into(&mut node.token);
@@ -84,7 +98,7 @@ impl Node {
     pub fn restart(&mut self) {
         assert!(self.running.is_none(), "the node runs already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log file");
-        let mut child = serve(&self.data_dir(), &self.flags, log).spawn().expect("the node starts");
+        let mut child = serve(&self.data_dir(), &self.options, log).spawn().expect("the node starts");
         let stdout = child.stdout.take().expect("its stdout is a pipe");
         match first_line(stdout).and_then(|(line, stdout)| Some((serde_json::from_str(&line).ok()?, stdout)))
         {
@@ -166,6 +180,21 @@ impl Node {
         running.child.wait().expect("it ends");
     }
 
+    /// Waits until it dies by itself, and how.
+    ///
+    /// # Panics
+    /// When it goes on.
+    #[track_caller]
+    pub fn died(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("the node runs");
+        until("the node dies", || running.child.try_wait().expect("it can be waited for"))
+    }
+
+    /// Sets a variable of its environment from the next start on, or takes it away.
+    pub fn set_environment(&mut self, name: &str, value: Option<&str>) {
+        self.options.set(name, value);
+    }
+
     /// SIGTERM, and how it ended.
     ///
     /// # Panics
@@ -212,10 +241,12 @@ impl Node {
     #[track_caller]
     pub fn unenforced(&self) -> Option<&'static str> {
         static REASON: OnceLock<Option<String>> = OnceLock::new();
-        REASON.get_or_init(|| self.try_a_lease()).as_deref()
+        REASON.get_or_init(|| self.unenforced_now()).as_deref()
     }
 
-    fn try_a_lease(&self) -> Option<String> {
+    /// The same for this node alone, which may be allowed less than others; tried again each time.
+    #[track_caller]
+    pub fn unenforced_now(&self) -> Option<String> {
         let lease = match self.client().allocate(&crate::allocation("cpu", 1.0)) {
             Ok(lease) => lease,
             Err(error) if error.status() == Some(422) => return Some(error.to_string()),
@@ -239,6 +270,8 @@ impl Drop for Node {
         if !self.id.is_empty() {
             cgroups::clean(&self.id);
         }
+        // What is mounted below can't be removed with the folder.
+        mounts::clean(self.folder.path());
     }
 }
 
@@ -255,13 +288,14 @@ pub fn program() -> Command {
     command
 }
 
-fn serve(data_dir: &Path, flags: &[String], log: File) -> Command {
+fn serve(data_dir: &Path, options: &Options, log: File) -> Command {
     let mut command = program();
     command.args(["serve", "--output", "json", "--data-dir"]).arg(data_dir);
     for service in ["trustchain", "stoq", "hypermesh"] {
         command.arg(format!("--listen-{service}")).arg("127.0.0.1:0");
     }
-    command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    options.apply(&mut command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     command
 }
 

@@ -4,8 +4,8 @@ use super::*;
 use serde_json::Value;
 use std::path::Path;
 
-/// Every route of the contract for port 8446, and those that issue 2 adds.
-const ROUTES: [(&str, &str); 44] = [
+/// Every route of the contract for port 8446, and those that are added to it.
+const ROUTES: [(&str, &str); 58] = [
     ("get", "/health"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -50,6 +50,20 @@ const ROUTES: [(&str, &str); 44] = [
     ("get", "/api/v1/blobs/{digest}"),
     ("delete", "/api/v1/blobs/{digest}"),
     ("get", "/api/v1/events"),
+    ("patch", "/api/v1/allocations/{id}"),
+    ("post", "/api/v1/allocations/{id}/renew"),
+    ("post", "/api/v1/allocations/{id}/attach"),
+    ("get", "/api/v1/allocations/{id}/usage"),
+    ("get", "/api/v1/queue"),
+    ("get", "/api/v1/volumes"),
+    ("delete", "/api/v1/volumes/{id}"),
+    ("get", "/api/v1/quotas"),
+    ("get", "/api/v1/quotas/{requester}"),
+    ("put", "/api/v1/quotas/{requester}"),
+    ("delete", "/api/v1/quotas/{requester}"),
+    ("get", "/api/v1/tokens"),
+    ("post", "/api/v1/tokens"),
+    ("delete", "/api/v1/tokens/{name}"),
 ];
 
 fn document() -> Value {
@@ -144,9 +158,22 @@ fn every_reference_leads_somewhere() {
 #[test]
 fn requests_refuse_unknown_members() {
     let document = document();
-    for name in
-        ["CreateAsset", "UpdateAsset", "CreateVm", "CreateAllocation", "ExecuteVm", "Install", "Requirements"]
-    {
+    for name in [
+        "CreateAsset",
+        "UpdateAsset",
+        "CreateVm",
+        "CreateAllocation",
+        "ExecuteVm",
+        "Install",
+        "Requirements",
+        "IoLimits",
+        "GpuWish",
+        "ResizeAllocation",
+        "RenewAllocation",
+        "AttachProcess",
+        "QuotaLimits",
+        "CreateToken",
+    ] {
         assert_eq!(document["components"]["schemas"][name]["additionalProperties"], false, "{name}");
     }
 }

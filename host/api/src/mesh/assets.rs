@@ -68,10 +68,10 @@ async fn list_assets(
         (status = 409, description = "As many assets are registered as may be")))]
 async fn create_asset(
     State(state): State<ApiState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Body(body): Body<CreateAsset>,
 ) -> Answer<Created<Asset>> {
-    let asset = state.mesh.register_asset(&by, convert::assets::new(body)?).await?;
+    let asset = state.mesh.register_asset(caller.subject(), convert::assets::new(body)?).await?;
     Ok(created(&state.mesh, asset))
 }
 
@@ -88,11 +88,14 @@ async fn get_asset(State(state): State<ApiState>, Id(id): Id<AssetId>) -> Answer
         (status = 422, description = "`specifications` of hardware are as measured")))]
 async fn update_asset(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id<AssetId>,
     body: Result<Body<UpdateAsset>, Draft>,
 ) -> Answer<Json<Asset>> {
     let Body(body) = body.map_err(read_only)?;
-    let asset = state.mesh.update_asset(&id, convert::assets::change(body)?).await?;
+    let change = convert::assets::change(body)?;
+    caller.must_hold(&state.mesh.asset(&id)?.owner, "asset")?;
+    let asset = state.mesh.update_asset(&id, change).await?;
     Ok(Json(shown(&state.mesh, asset)))
 }
 
@@ -100,7 +103,12 @@ async fn update_asset(
 #[utoipa::path(delete, path = "/api/v1/assets/{id}", tag = "assets", params(ById),
     responses((status = 200, description = "It is removed", body = Message),
         (status = 409, description = "It is hardware, or allocations or executions use it")))]
-async fn delete_asset(State(state): State<ApiState>, Id(id): Id<AssetId>) -> Answer<Json<Message>> {
+async fn delete_asset(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id<AssetId>,
+) -> Answer<Json<Message>> {
+    caller.must_hold(&state.mesh.asset(&id)?.owner, "asset")?;
     state.mesh.remove_asset(&id).await?;
     Ok(message(format!("asset {id} is removed")))
 }
@@ -113,10 +121,10 @@ async fn delete_asset(State(state): State<ApiState>, Id(id): Id<AssetId>) -> Ans
         (status = 422, description = "It asks for a right that this build does not grant, or for an entrypoint that the package lacks")))]
 async fn create_vm(
     State(state): State<ApiState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Body(body): Body<CreateVm>,
 ) -> Answer<Created<Asset>> {
-    let made = state.mesh.create_vm(&by, convert::vm::new(body)?).await;
+    let made = state.mesh.create_vm(caller.subject(), convert::vm::new(body)?).await;
     let asset = made.map_err(|error| Draft::from(error).naming("catalog_metadata.catalog_id"))?;
     Ok(created(&state.mesh, asset))
 }

@@ -71,13 +71,13 @@ async fn get_application(
         (status = 422, description = "The component is not admitted: `reasons` says why")))]
 async fn upload_package(
     State(state): State<ApiState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<UploadQuery>,
     request: Request,
 ) -> Answer<Created<CatalogApplication>> {
     let new = convert::catalog::new(query)?;
     let upload = receive(&state, request, Receiving::Component, "application/wasm").await?;
-    let package = state.mesh.add_package(&by, new, upload).await?;
+    let package = state.mesh.add_package(caller.subject(), new, upload).await?;
     let location = format!("/api/v1/catalog/applications/{}", package.id);
     Ok(Created { location, body: shown(&state.mesh, package) })
 }
@@ -91,14 +91,14 @@ async fn upload_package(
         (status = 422, description = "The component can not be compiled by this version")))]
 async fn install_application(
     State(state): State<ApiState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Body(body): Body<Install>,
 ) -> Answer<Created<Installed>> {
     let id = convert::check::id("catalog_id", &body.catalog_id, CatalogId::parse)?;
     let privacy = body.privacy_level.map(convert::assets::privacy).unwrap_or_default();
     let limits =
         body.resource_limits.map(|given| convert::vm::limits("resource_limits", &given)).transpose()?;
-    let installed = state.mesh.install(&by, &id, privacy, limits).await;
+    let installed = state.mesh.install(caller.subject(), &id, privacy, limits).await;
     let (asset, logs) = installed.map_err(|error| Draft::from(error).naming("catalog_id"))?;
     let Created { location, body: vm_asset } = assets::created(&state.mesh, asset);
     let installation = Installation { status: "completed".to_owned(), progress: 100, logs };

@@ -40,12 +40,16 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         (status = 422, description = "The kernel would not enforce the limits, or the component can not be run")))]
 async fn execute_vm(
     State(state): State<ApiState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<WaitQuery>,
     Body(body): Body<ExecuteVm>,
 ) -> Answer<Created<VmExecution>> {
     let wait = patience(query.wait)?;
-    let started = state.mesh.execute(&by, convert::executions::new(body)?).await;
+    let request = convert::executions::new(body)?;
+    if let Some(lease) = request.lease.as_ref().and_then(|id| state.mesh.lease(id).ok()) {
+        caller.must_use(&lease.requester, "allocation")?;
+    }
+    let started = state.mesh.execute(caller.subject(), request).await;
     let execution = started.map_err(|error| Draft::from(error).naming("vm_asset_id"))?;
     let execution = wait_for(&state, &execution.id, wait).await?;
     let location = format!("/api/v1/vm/executions/{}", execution.id);
@@ -86,10 +90,11 @@ async fn get_execution(
         (status = 409, description = "It can not be cancelled yet")))]
 async fn cancel_execution(
     State(state): State<ApiState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id<ExecutionId>,
 ) -> Answer<Json<Cancelled>> {
-    let outcome = state.mesh.cancel(&id, &by).await?;
+    caller.must_hold(&state.mesh.execution(&id)?.requester, "execution")?;
+    let outcome = state.mesh.cancel(&id, caller.subject()).await?;
     Ok(Json(convert::executions::cancelled(outcome)))
 }
 

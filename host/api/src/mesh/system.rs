@@ -57,8 +57,8 @@ async fn get_readyz(State(state): State<ApiState>) -> Answer<Json<Probe>> {
 #[utoipa::path(get, path = "/metrics", tag = "system",
     responses((status = 200, description = "OpenMetrics text", body = String,
         content_type = "application/openmetrics-text")))]
-async fn get_metrics(State(state): State<ApiState>) -> ([(HeaderName, &'static str); 1], String) {
-    ([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], state.metrics.encode())
+async fn get_metrics(State(state): State<ApiState>) -> Answer<([(HeaderName, &'static str); 1], String)> {
+    Ok(([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], state.mesh.metrics_text().await?))
 }
 
 /// Numbers of the whole system

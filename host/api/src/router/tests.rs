@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
-use hypermesh_mesh::{Machine, Mesh, Parts, Settings};
+use hypermesh_mesh::{LeaseFolders, Machine, Mesh, Orphans, Parts, Settings};
 use hypermesh_sandbox::CgroupSettings;
 use hypermesh_store::Store;
 use hypermesh_telemetry::Metrics;
@@ -16,8 +16,10 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+mod depth;
 mod edge;
 mod flows;
+mod roles;
 
 const TOKEN: &str = "t0ken";
 
@@ -35,19 +37,21 @@ async fn node() -> Node {
     std::fs::create_dir_all(&data_dir).unwrap();
     let store = Store::open(&data_dir.join("node.sqlite")).unwrap();
     let id = Mesh::identify(&store).unwrap();
-    let machine = Machine::measure("/".into(), data_dir.clone());
+    let machine = Machine::measure("/".into(), data_dir.clone(), None);
     // A system root without cgroups: nothing of this machine's is touched.
     let system_root = folder.path().to_owned();
     let cgroups =
         hypermesh_sandbox::open(CgroupSettings { system_root, parent: None, node: id, gpu_minors: vec![] });
+    let volumes = LeaseFolders::open(&data_dir).unwrap();
     let settings = Settings {
         data_dir,
         worker_exe: "/bin/false".into(),
         allow_unenforced: true,
+        orphans: Orphans::default(),
         address: "127.0.0.1:8446".into(),
     };
     let metrics = Metrics::new();
-    let parts = Parts { settings, store, machine, cgroups, metrics: metrics.clone() };
+    let parts = Parts { settings, store, machine, cgroups, volumes, metrics: metrics.clone() };
     let mesh = Mesh::start(parts).await.unwrap();
     let closing = CancellationToken::new();
     let config = ApiConfig::new(Secret::new(TOKEN));
@@ -71,7 +75,20 @@ impl Node {
 
     /// Sends a request with the token and, if there is one, a JSON body.
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let request = authorized(method, path).header(header::CONTENT_TYPE, "application/json");
+        self.call_as(TOKEN, method, path, body).await
+    }
+
+    /// The same with another token.
+    async fn call_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let request = request(method, path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json");
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         answer(self.send(request.body(body).unwrap()).await).await
     }

@@ -10,7 +10,7 @@ use crate::context::{self, Context};
 use crate::files::LocalFile;
 use clap::Args;
 use hypermesh_client::Client;
-use hypermesh_node::Node;
+use hypermesh_node::{Node, Signals};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         match told {
             Ok(()) if !arguments.once => {
                 crate::say!("\nserving on {url}; Ctrl-C stops the node");
-                Ok(node.run_until_signal().await?)
+                Ok(node.run_until(Signals::watch()?).await?)
             }
             told => {
                 node.stop().await?;

@@ -3,7 +3,6 @@
 pub(crate) mod alloc;
 pub(crate) mod api;
 pub(crate) mod asset;
-mod attach;
 pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -11,10 +10,13 @@ pub(crate) mod demo;
 mod doctor;
 pub(crate) mod events;
 pub(crate) mod exec;
+pub(crate) mod quota;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod status;
 mod story;
+pub(crate) mod token;
+pub(crate) mod volume;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -32,6 +34,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor(options) => doctor::run(&context, options),
         Command::Asset(command) => asset::run(&context, command),
         Command::Alloc(command) => alloc::run(&context, command),
+        Command::Quota(command) => quota::run(&context, command),
+        Command::Volume(command) => volume::run(&context, command),
+        Command::Token(command) => token::run(&context, command),
         Command::Run(arguments) => run::run(&context, arguments),
         Command::Exec(command) => exec::run(&context, command),
         Command::Catalog(command) => catalog::run(&context, command),

@@ -7,7 +7,7 @@ use crate::output::{Format, Style, print};
 use crate::table::fields;
 use anyhow::Context as _;
 use clap::Args;
-use hypermesh_node::{Bound, Node};
+use hypermesh_node::{Bound, Node, Signals};
 use tokio::runtime::{Builder, Runtime};
 
 /// `serve …`
@@ -29,8 +29,9 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
             Format::Json => serde_json::to_string(bound)? + "\n",
             Format::Yaml => serde_yaml_ng::to_string(bound)?,
         };
+        let signals = Signals::watch()?;
         print(&text)?;
-        Ok(node.run_until_signal().await?)
+        Ok(node.run_until(signals).await?)
     })
 }
 

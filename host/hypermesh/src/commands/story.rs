@@ -73,12 +73,8 @@ impl Story {
         let percent = human::number(CPU_PERCENT);
         self.head(2, &format!("A lease on {percent} % of the CPU and {MEMORY} of memory"))?;
         let requirements = Requirements { memory: Some("256MiB".to_owned()), ..Requirements::default() };
-        let request = CreateAllocation {
-            asset_id: cpu.id.clone(),
-            amount: CPU_PERCENT,
-            duration: LEASE_SECONDS,
-            requirements,
-        };
+        let plain = CreateAllocation::new(&cpu.id, CPU_PERCENT, LEASE_SECONDS);
+        let request = CreateAllocation { requirements, ..plain };
         let lease = self.client.allocate(&request)?;
         self.line(&format!("   {} until {:.0}", lease.id, lease.end_time))?;
         Ok(lease)

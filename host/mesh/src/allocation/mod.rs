@@ -1,91 +1,138 @@
 //! Allocations: request → plan (pure) → intention on disk → kernel → outcome on disk → event.
 //!
 //! ```text
-//! reserve in the ledger ─▶ commit `pending` ─▶ make the cgroup, read it back ─▶ commit `active`
-//!          │ refused: nothing was made               │ kernel refused: removed, commit `failed`
+//! enter in the ledger ─▶ commit `pending` ─▶ make folder and groups, read them back ─▶ commit `active`
+//!     │ refused: nothing was made                      │ kernel refused: removed, commit `failed`
+//!     ├ waits: commit `queued`   ─▶ room ─────▶ as above
+//!     └ later: commit `reserved` ─▶ its time ─▶ as above
 //! ```
 //! A crash between any two steps leaves either nothing, or a `pending` record that the next start fails and cleans up
-//! after, or an `active` one whose cgroup the next start makes again or adopts.
+//! after, or an `active` one whose cgroup the next start makes again or adopts. The intention is safe from a crash of
+//! the node, not from one of the machine: the groups that it speaks of don't outlive that either.
+//!
+//! * `wanted`: from the contract's amounts to kernel units · `ledger`: what is held, kept, waited for
+//! * `activate`: telling the kernel · `change`: renewing, resizing · `end`: ending · `life`: what happens by time
+//! * `usage`, `attach`, `quota`: looking at one, putting a process into one, bounding a requester
 
+mod activate;
+mod attach;
+mod change;
+mod end;
 mod ledger;
-mod plan;
+mod life;
+mod quota;
+mod usage;
+mod volumes;
+mod wanted;
+mod watch;
 
-pub use ledger::{Ledger, MAX_LIVE_LEASES};
-pub use plan::{Held, Pool, Totals, Wanted, plan};
+pub use attach::{Attached, Stays};
+pub use ledger::{Alarm, Entered, Ledger, MAX_LIVE_LEASES, MAX_WAITING, Place, Preview, Request};
+pub use quota::QuotaView;
+pub use usage::{EnforcementView, GpuUse, LeaseUsage};
+pub use volumes::{LeaseFolders, VolumeView};
+pub use wanted::{DEFAULT_PIDS, MIN_LEASE_MEMORY, MIN_LEASE_STORAGE};
+pub(crate) use watch::OOM_QUEUE;
+pub use watch::Overuse;
+
+pub(crate) use end::Ending;
+pub(crate) use quota::{QuotaRecord, ShareRecord};
+pub(crate) use usage::Readings;
+pub(crate) use wanted::wanted_of;
 
 use crate::Mesh;
 use crate::error::MeshError;
-use crate::requests::{AllocationRequest, CpuAmount};
+use crate::failpoint::at;
+use crate::records::WaitingRecord;
+use crate::requests::AllocationRequest;
 use hypermesh_model::{
-    Asset, AssetStatus, AssetType, Bytes, Cause, EnforcementReceipt, EnforcementState, EventKind, Grant,
-    Lease, LeaseId, LeaseStatus, MilliCpu, Subject, Terms, Timestamp,
+    Asset, AssetStatus, EnforcementReceipt, EventKind, Grant, Idempotency, Lease, LeaseId, LeaseStatus,
+    Subject, Terms, Timestamp,
 };
-use hypermesh_sandbox::{GpuAccess, Limits};
+use hypermesh_planner::{Span, Wanted};
 use hypermesh_store::Batch;
-use hypermesh_telemetry::{CreateOutcome, ReleaseOutcome};
+use hypermesh_telemetry::CreateOutcome;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
-/// Processes and threads of a lease that names no number: enough for a worker and a shell, too few for a fork bomb.
-pub const DEFAULT_PIDS: u32 = 64;
-/// The smallest memory lease: less than this, the kernel can't even start a process in it.
-pub const MIN_LEASE_MEMORY: Bytes = Bytes::mib(4);
-
-/// What the kernel holds and has counted for a lease, read now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnforcementView {
-    /// Each limit.
-    pub receipt: EnforcementReceipt,
-    /// What was used; `None` once the lease has ended.
-    pub usage: Option<LeaseUsage>,
-}
-
-/// What a lease has used. `None`: this kernel does not say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names and units say it")]
-pub struct LeaseUsage {
-    pub cpu_time_ns: Option<u64>,
-    pub memory_current: Option<Bytes>,
-    pub memory_peak: Option<Bytes>,
-    pub processes: u64,
-    pub oom_kills: Option<u64>,
-    pub throttled_periods: Option<u64>,
+/// A lease, and whether it was made by an earlier request with the same key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allocated {
+    /// The lease.
+    pub lease: Lease,
+    /// Whether this request made nothing.
+    pub replayed: bool,
 }
 
 impl Mesh {
-    /// Leases a part of the machine.
+    /// Leases a part of the machine: now, at its start time, or when there is room.
     ///
     /// # Errors
     /// [`MeshError::NotFound`] for the asset; [`MeshError::Invalid`] for an amount that is none;
     /// [`MeshError::Refused`] with every dimension that is short; [`MeshError::Unprocessable`] for what can't be
-    /// enforced; [`MeshError::Conflict`] for an asset that is offline or under maintenance.
-    pub async fn allocate(&self, by: &Subject, request: AllocationRequest) -> Result<Lease, MeshError> {
+    /// enforced; [`MeshError::Conflict`] for an asset that is offline or under maintenance;
+    /// [`MeshError::KeyReused`] for a key that was sent with another request.
+    pub async fn allocate(&self, by: &Subject, request: AllocationRequest) -> Result<Allocated, MeshError> {
         let asset = self.asset(&request.asset_id)?;
         let wanted = self.wanted(&asset, &request)?;
-        let lease = self.reserve(by, &asset, request.amount, request.duration_seconds, &wanted, false)?;
-        // From here on it is finished even if the caller hangs up: the ledger holds it already.
-        let mesh = self.clone();
-        self.spawned(async move {
-            let mut batch = Batch::new();
-            batch.put(&mesh.tables.leases, lease.clone());
-            if let Err(error) = mesh.commit(batch, "recording an allocation").await {
-                mesh.ledger.remove(&lease.id);
-                return Err(error);
+        let id = LeaseId::generate();
+        let idempotency =
+            request.idempotency_key.clone().map(|key| Idempotency { key, request: digest(&request) });
+        if let Some(idempotency) = &idempotency
+            && let Some(made) = self.ledger.claim_key(by, &idempotency.key, &id)
+        {
+            return self.replay(&made, idempotency);
+        }
+        let entered = self.enter(by, &asset, &request, &wanted, &id);
+        let allocated = match entered {
+            Ok((lease, entered)) => {
+                let lease = Lease { idempotency: idempotency.clone(), ..lease };
+                // From here on it is finished even if the caller hangs up: the ledger holds it already.
+                let mesh = self.clone();
+                self.spawned(async move { mesh.record_entered(lease, entered, wanted).await }).await?
             }
-            mesh.activate(lease).await
-        })
-        .await?
+            Err(error) => {
+                if matches!(error, MeshError::Refused { .. }) {
+                    self.metrics.lease_created(CreateOutcome::Refused).inc();
+                }
+                Err(error)
+            }
+        };
+        if let (Err(_), Some(idempotency)) = (&allocated, &idempotency) {
+            self.ledger.release_key(by, &idempotency.key);
+        }
+        allocated.map(|lease| Allocated { lease, replayed: false })
     }
 
-    /// Enters a planned lease in the ledger.
-    pub(crate) fn reserve(
-        &self,
-        by: &Subject,
-        asset: &Asset,
-        amount: f64,
-        duration_seconds: u64,
-        wanted: &Wanted,
-        for_execution: bool,
-    ) -> Result<Lease, MeshError> {
+    /// The lease that the first request with this key made.
+    fn replay(&self, made: &LeaseId, idempotency: &Idempotency) -> Result<Allocated, MeshError> {
+        let in_flight = |_| MeshError::Conflict {
+            detail: "a request with this idempotency key is being handled right now; try again".into(),
+        };
+        let lease = self.lease(made).map_err(in_flight)?;
+        if lease.idempotency.as_ref() == Some(idempotency) {
+            return Ok(Allocated { lease, replayed: true });
+        }
+        Err(MeshError::KeyReused { key: idempotency.key.clone() })
+    }
+
+    /// What would come of a request, without making anything.
+    ///
+    /// # Errors
+    /// As [`Mesh::allocate`], but for what is short: that is the answer.
+    pub fn preview(&self, by: &Subject, request: &AllocationRequest) -> Result<Preview, MeshError> {
+        let asset = self.asset(&request.asset_id)?;
+        self.check_usable(&asset)?;
+        let wanted = self.wanted(&asset, request)?;
+        let now = Timestamp::now();
+        let request = Self::to_enter(by, request, &wanted, &LeaseId::generate(), now);
+        match self.ledger.preview(&request, now) {
+            Err(MeshError::Refused { shortages }) => Ok(Preview { shortages, ..Preview::default() }),
+            preview => preview,
+        }
+    }
+
+    fn check_usable(&self, asset: &Asset) -> Result<(), MeshError> {
         if matches!(asset.status, AssetStatus::Maintenance | AssetStatus::Offline) {
             let detail = format!("asset `{}` is under maintenance or offline", asset.id);
             return Err(MeshError::Conflict { detail });
@@ -93,142 +140,138 @@ impl Mesh {
         if self.is_draining() {
             return Err(MeshError::Busy { detail: "the node is stopping".into() });
         }
-        let (id, start) = (LeaseId::generate(), Timestamp::now());
-        let end_time = start.plus_seconds(duration_seconds);
-        let grant = self.ledger.reserve(&id, wanted, end_time)?;
-        let unit = if for_execution { "percentage".to_owned() } else { asset.capacity.unit.clone() };
-        Ok(Lease {
-            id,
+        Ok(())
+    }
+
+    fn to_enter(
+        by: &Subject,
+        request: &AllocationRequest,
+        wanted: &Wanted,
+        id: &LeaseId,
+        now: Timestamp,
+    ) -> Request {
+        let from = request.start.map_or(now, |start| start.max(now));
+        Request {
+            id: id.clone(),
+            by: by.clone(),
+            wanted: wanted.clone(),
+            span: Span { from, until: from.plus_seconds(request.duration_seconds) },
+            terms: request.terms,
+            wait_until: request.wait_seconds.map(|seconds| now.plus_seconds(seconds)),
+        }
+    }
+
+    /// Enters a request in the ledger.
+    fn enter(
+        &self,
+        by: &Subject,
+        asset: &Asset,
+        request: &AllocationRequest,
+        wanted: &Wanted,
+        id: &LeaseId,
+    ) -> Result<(Lease, Entered), MeshError> {
+        self.check_usable(asset)?;
+        let now = Timestamp::now();
+        let to_enter = Self::to_enter(by, request, wanted, id, now);
+        let entered = self.ledger.enter(&to_enter, now)?;
+        let (status, grant) = match &entered {
+            Entered::Waiting => (LeaseStatus::Queued, asked(wanted)),
+            Entered::Granted(grant) if to_enter.span.from > now => (LeaseStatus::Reserved, (**grant).clone()),
+            Entered::Granted(grant) => (LeaseStatus::Pending, (**grant).clone()),
+        };
+        let lease = Lease {
+            id: id.clone(),
             asset_id: asset.id.clone(),
             requester: by.clone(),
-            amount,
-            unit,
+            amount: request.amount,
+            unit: asset.capacity.unit.clone(),
             grant,
-            duration_seconds,
-            start_time: start,
-            end_time,
-            status: LeaseStatus::Pending,
-            for_execution,
+            duration_seconds: request.duration_seconds,
+            start_time: to_enter.span.from,
+            end_time: to_enter.span.until,
+            status,
+            for_execution: false,
             receipt: EnforcementReceipt::default(),
             end_reason: None,
             generation: 1,
-            terms: Terms::default(),
-            wait_until: None,
+            terms: request.terms,
+            wait_until: to_enter.wait_until.filter(|_| status == LeaseStatus::Queued),
             frozen_until: None,
+            resizing: None,
+            idempotency: None,
+        };
+        Ok((lease, entered))
+    }
+
+    /// Records a lease that the ledger holds, and goes on with it.
+    async fn record_entered(
+        &self,
+        lease: Lease,
+        entered: Entered,
+        wanted: Wanted,
+    ) -> Result<Lease, MeshError> {
+        at("create-entered");
+        let mut batch = Batch::new();
+        batch.put(&self.tables.leases, lease.clone());
+        let begins_now = lease.status == LeaseStatus::Pending;
+        match (&entered, begins_now) {
+            (Entered::Waiting, _) => {
+                batch.put(&self.tables.waiting, WaitingRecord { lease: lease.id.clone(), wanted });
+                batch.event(EventKind::AllocationQueued, lease.id.as_str(), event_data(&lease));
+            }
+            (Entered::Granted(_), false) => {
+                batch.event(EventKind::AllocationReserved, lease.id.as_str(), event_data(&lease));
+            }
+            (Entered::Granted(_), true) => {}
+        }
+        let committed = if begins_now {
+            self.commit_intention(batch, "recording an allocation").await
+        } else {
+            self.commit(batch, "recording an allocation").await
+        };
+        if let Err(error) = committed {
+            self.ledger.remove(&lease.id);
+            return Err(error);
+        }
+        at("create-recorded");
+        match lease.status {
+            LeaseStatus::Reserved => self.ledger.set_start(&lease.id, lease.start_time),
+            LeaseStatus::Queued => {
+                self.metrics.lease_created(CreateOutcome::Queued).inc();
+            }
+            LeaseStatus::Pending
+            | LeaseStatus::Active
+            | LeaseStatus::Frozen
+            | LeaseStatus::Completed
+            | LeaseStatus::Cancelled
+            | LeaseStatus::Failed => {}
+        }
+        let lease = if begins_now { self.activate(lease).await? } else { lease };
+        self.wake_life();
+        Ok(lease)
+    }
+
+    /// Enters a lease that an execution needs now.
+    pub(crate) fn reserve_for_execution(
+        &self,
+        by: &Subject,
+        asset: &Asset,
+        amount: f64,
+        duration_seconds: u64,
+        wanted: &Wanted,
+    ) -> Result<Lease, MeshError> {
+        let request = AllocationRequest {
+            asset_id: asset.id.clone(),
+            amount,
+            duration_seconds,
+            requirements: crate::requests::Requirements::default(),
+            terms: Terms::default(),
+            start: None,
+            wait_seconds: None,
             idempotency_key: None,
-        })
-    }
-
-    /// From the contract's amounts to kernel units.
-    fn wanted(&self, asset: &Asset, request: &AllocationRequest) -> Result<Wanted, MeshError> {
-        let (pool, _) = self.ledger.snapshot();
-        let more = &request.requirements;
-        let mut wanted = Wanted { pids: Some(more.pids.unwrap_or(DEFAULT_PIDS)), ..Wanted::default() };
-        let percent = |member: &str, percent: f64| {
-            MilliCpu::from_percent_of(percent, pool.cpu).map_err(|e| MeshError::unfit(member, e.to_string()))
         };
-        wanted.cpu = match more.cpu {
-            Some(CpuAmount::Percent(p)) => Some(percent("requirements.cpu", p)?),
-            Some(CpuAmount::Milli(milli)) => Some(milli),
-            None => None,
-        };
-        wanted.memory = more.memory;
-        wanted.gpus = more.gpus.map(|n| (n, pool.gpus.clone()));
-        let twice = |member: &str| {
-            Err(MeshError::unfit(member, "the asset is of this dimension already; give it in `amount` alone"))
-        };
-        match asset.asset_type {
-            AssetType::Cpu if wanted.cpu.is_some() => return twice("requirements.cpu"),
-            AssetType::Memory if wanted.memory.is_some() => return twice("requirements.memory"),
-            AssetType::Gpu if wanted.gpus.is_some() => return twice("requirements.gpus"),
-            AssetType::Cpu => wanted.cpu = Some(percent("amount", request.amount)?),
-            AssetType::Memory => {
-                let bytes = Bytes::from_gb(request.amount);
-                wanted.memory = Some(bytes.map_err(|e| MeshError::unfit("amount", e.to_string()))?);
-            }
-            AssetType::Gpu => wanted.gpus = Some((whole(request.amount)?, self.gpu_group(&asset.id))),
-            AssetType::Storage
-            | AssetType::Network
-            | AssetType::Service
-            | AssetType::Container
-            | AssetType::Vm
-            | AssetType::Application => return Err(not_leasable(asset)),
-        }
-        if wanted.memory.is_some_and(|m| m < MIN_LEASE_MEMORY) {
-            let detail = format!("memory of a lease starts at {MIN_LEASE_MEMORY}");
-            let member = if asset.asset_type == AssetType::Memory { "amount" } else { "requirements.memory" };
-            return Err(MeshError::unfit(member, detail));
-        }
-        Ok(wanted)
-    }
-
-    /// Tells the kernel, and records what it said. On refusal the lease is failed and nothing is left of it.
-    pub(crate) async fn activate(&self, lease: Lease) -> Result<Lease, MeshError> {
-        // A lease of a second may expire before a busy machine has applied it; one of the two must wait.
-        let Some(_changing) = self.changing.enter(&lease.id) else {
-            return Err(MeshError::Conflict {
-                detail: format!("allocation `{}` is being ended already", lease.id),
-            });
-        };
-        match self.apply(&lease).await {
-            Ok(receipt) => {
-                debug_assert!(
-                    lease.status.may_become(LeaseStatus::Active),
-                    "{} is {:?}",
-                    lease.id,
-                    lease.status
-                );
-                let lease = Lease { status: LeaseStatus::Active, receipt, ..lease };
-                let mut batch = Batch::new();
-                batch.put(&self.tables.leases, lease.clone());
-                batch.event(EventKind::AllocationActive, lease.id.as_str(), event_data(&lease));
-                self.commit(batch, "recording an active allocation").await?;
-                self.wake_expiry();
-                self.metrics.lease_created(CreateOutcome::Active).inc();
-                Ok(lease)
-            }
-            Err(error) => {
-                self.finish_lease(&lease, LeaseStatus::Failed, &error.to_string()).await?;
-                self.metrics.lease_created(CreateOutcome::Failed).inc();
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes the cgroup with its limits and refuses what the kernel does not enforce.
-    pub(crate) async fn apply(&self, lease: &Lease) -> Result<EnforcementReceipt, MeshError> {
-        let (id, limits) = (lease.id.clone(), self.limits(&lease.grant));
-        let record =
-            json!({ "lease": id, "requester": lease.requester, "end_time": lease.end_time }).to_string();
-        let receipt =
-            self.blocking("making a cgroup", move |mesh| mesh.cgroups.create(&id, &limits, &record)).await?;
-        let unenforced: Vec<String> = receipt
-            .entries
-            .iter()
-            .filter(|e| e.state == EnforcementState::Unenforced)
-            .map(|e| format!("{}: {}", e.limit, e.reason.as_deref().unwrap_or("not enforced")))
-            .collect();
-        if unenforced.is_empty() || self.settings.allow_unenforced {
-            return Ok(receipt);
-        }
-        let id = lease.id.clone();
-        self.blocking("removing a cgroup", move |mesh| mesh.cgroups.remove(&id)).await?;
-        Err(MeshError::Unprocessable {
-            detail: "the kernel would not enforce this allocation; start the node with --allow-unenforced to lease \
-                     without enforcement, or give it a cgroup that it may write (`hypermesh doctor` says more)"
-                .into(),
-            reasons: unenforced,
-        })
-    }
-
-    /// A grant as kernel limits.
-    pub(crate) fn limits(&self, grant: &Grant) -> Limits {
-        Limits {
-            cpu: grant.cpu,
-            memory: grant.memory,
-            pids: grant.pids,
-            gpus: self.machine.gpu_minors(&grant.gpus).map(GpuAccess::whole),
-        }
+        let (lease, _) = self.enter(by, asset, &request, wanted, &LeaseId::generate())?;
+        Ok(Lease { unit: "percentage".into(), for_execution: true, ..lease })
     }
 
     /// All leases, by id, that is by age; ended ones as long as they are kept.
@@ -244,165 +287,40 @@ impl Mesh {
         self.tables.leases.get(id).ok_or_else(|| MeshError::not_found("allocation", id))
     }
 
-    /// Releases an active lease; what runs in it is killed.
-    ///
-    /// # Errors
-    /// [`MeshError::NotFound`]; [`MeshError::Conflict`] when it is not active.
-    pub async fn release(&self, id: &LeaseId) -> Result<Lease, MeshError> {
-        let lease = self.lease(id)?;
-        if lease.status != LeaseStatus::Active {
-            let detail = format!("allocation `{id}` is {}, not active", status_name(lease.status));
-            return Err(MeshError::Conflict { detail });
-        }
-        let (mesh, id) = (self.clone(), id.clone());
-        self.spawned(async move { mesh.end_lease(&id, LeaseStatus::Completed, "released").await }).await?
+    /// Where a lease stands in the queue; `None` when it does not wait.
+    pub fn place(&self, id: &LeaseId) -> Option<Place> {
+        self.ledger.place(id, Timestamp::now())
     }
 
-    /// Ends a lease: kills what runs in it, removes its cgroup, records it. Of two callers at once one wins, and the
-    /// other gets a conflict.
-    pub(crate) async fn end_lease(
-        &self,
-        id: &LeaseId,
-        status: LeaseStatus,
-        reason: &str,
-    ) -> Result<Lease, MeshError> {
-        let Some(_changing) = self.changing.enter(id) else {
-            return Err(MeshError::Conflict {
-                detail: format!("allocation `{id}` is being changed right now"),
-            });
-        };
-        let lease = self.lease(id)?;
-        if !lease.status.holds_capacity() {
-            return Err(MeshError::Conflict { detail: format!("allocation `{id}` has ended already") });
-        }
-        // Each execution reads its usage from its own cgroup before that goes; so they end first.
-        self.supervision.stop_in(id, &Cause::LeaseEnded { lease: id.clone() }).await;
-        let lease = self.lease(id)?;
-        if !lease.status.holds_capacity() {
-            return Ok(lease); // It was made for an execution and ended with it.
-        }
-        self.finish_lease(&lease, status, reason).await
-    }
-
-    /// The last step of every lease: no process, no cgroup, no reservation, a final record.
-    pub(crate) async fn finish_lease(
-        &self,
-        lease: &Lease,
-        status: LeaseStatus,
-        reason: &str,
-    ) -> Result<Lease, MeshError> {
-        self.remove_group(&lease.id).await?;
-        let mut batch = Batch::new();
-        let ended = self.put_ended(&mut batch, lease, status, reason);
-        self.commit(batch, "recording the end of an allocation").await?;
-        self.ledger.remove(&ended.id);
-        Ok(ended)
-    }
-
-    /// Kills what runs in a lease and removes its cgroup.
-    pub(crate) async fn remove_group(&self, id: &LeaseId) -> Result<(), MeshError> {
-        let id = id.clone();
-        self.blocking("removing a cgroup", move |mesh| {
-            mesh.cgroups.kill(&id, None)?;
-            mesh.cgroups.remove(&id)
-        })
-        .await
-    }
-
-    /// Adds the final record of a lease to a batch.
-    pub(crate) fn put_ended(
-        &self,
-        batch: &mut Batch,
-        lease: &Lease,
-        status: LeaseStatus,
-        reason: &str,
-    ) -> Lease {
-        debug_assert!(lease.status.may_become(status), "{} is {:?}", lease.id, lease.status);
-        let ended = Lease {
-            status,
-            end_time: Timestamp::now().min(lease.end_time),
-            end_reason: Some(reason.to_owned()),
-            ..lease.clone()
-        };
-        let failed = status == LeaseStatus::Failed;
-        let kind = if failed { EventKind::AllocationFailed } else { EventKind::AllocationEnded };
-        batch.put(&self.tables.leases, ended.clone());
-        batch.event(kind, ended.id.as_str(), event_data(&ended));
-        let outcome = match reason {
-            "expired" => ReleaseOutcome::Expired,
-            _ if failed => ReleaseOutcome::Failed,
-            _ => ReleaseOutcome::Released,
-        };
-        self.metrics.lease_released(outcome).inc();
-        ended
-    }
-
-    /// What the kernel holds and has counted for a lease. Of an ended one: what it held last.
-    ///
-    /// # Errors
-    /// [`MeshError::NotFound`].
-    pub async fn enforcement(&self, id: &LeaseId) -> Result<EnforcementView, MeshError> {
-        let lease = self.lease(id)?;
-        if lease.status != LeaseStatus::Active {
-            return Ok(EnforcementView { receipt: lease.receipt, usage: None });
-        }
-        let (id, limits) = (id.clone(), self.limits(&lease.grant));
-        let read = self
-            .blocking("reading a cgroup", move |mesh| {
-                let receipt = mesh.cgroups.read_back(&id, &limits)?;
-                let (usage, processes) = (mesh.cgroups.usage(&id, None)?, mesh.cgroups.processes(&id, None)?);
-                Ok((receipt, usage, processes.len() as u64))
-            })
-            .await;
-        match read {
-            Ok((receipt, usage, processes)) => Ok(EnforcementView {
-                receipt,
-                usage: Some(LeaseUsage {
-                    cpu_time_ns: usage.cpu_time_ns,
-                    memory_current: usage.memory_current,
-                    memory_peak: usage.memory_peak,
-                    processes,
-                    oom_kills: usage.oom_kills,
-                    throttled_periods: usage.throttled_periods,
-                }),
-            }),
-            // Ended while it was read.
-            Err(error) if self.lease(&lease.id)?.status.has_group() => Err(error),
-            Err(_) => Ok(EnforcementView { receipt: lease.receipt, usage: None }),
-        }
+    /// Who waits for room, in order.
+    pub fn queue(&self) -> Vec<(Lease, Place)> {
+        let places = self.ledger.places(Timestamp::now());
+        places.into_iter().filter_map(|(id, place)| Some((self.lease(&id).ok()?, place))).collect()
     }
 }
 
-fn whole(amount: f64) -> Result<u32, MeshError> {
-    if (1.0..=1024.0).contains(&amount) && amount.fract() == 0.0 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
-        Ok(amount as u32)
-    } else {
-        Err(MeshError::unfit("amount", "GPUs are leased whole: a number from 1 to 1024"))
+/// The request as one number: what is sent again under the same key must be the same.
+fn digest(request: &AllocationRequest) -> String {
+    let text = serde_json::to_vec(request).unwrap_or_default();
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a lease that waits shows as its resources: what it asked for.
+fn asked(wanted: &Wanted) -> Grant {
+    Grant {
+        cpu: wanted.cpu,
+        cpu_mode: wanted.cpu_mode,
+        cpu_burst_us: wanted.cpu_burst_us,
+        memory: wanted.memory,
+        memory_request: wanted.memory_request,
+        pids: wanted.pids,
+        io: (!wanted.io.is_empty()).then_some(wanted.io),
+        storage: wanted.storage,
+        ..Grant::default()
     }
 }
 
-fn not_leasable(asset: &Asset) -> MeshError {
-    let why = match asset.asset_type {
-        AssetType::Storage => {
-            "leases of storage need a folder of bounded size, which this build does not make"
-        }
-        AssetType::Network => "the kernel limit for network interfaces is not built; they are measured only",
-        AssetType::Vm => "a vm is executed, not leased: POST /api/v1/vm/execute",
-        AssetType::Service
-        | AssetType::Container
-        | AssetType::Application
-        | AssetType::Cpu
-        | AssetType::Memory
-        | AssetType::Gpu => "it was registered by hand and has no capacity that the kernel could enforce",
-    };
-    MeshError::Unprocessable {
-        detail: format!("asset `{}` can't be leased: {why}", asset.id),
-        reasons: vec![why.to_owned()],
-    }
-}
-
-fn event_data(lease: &Lease) -> serde_json::Value {
+pub(crate) fn event_data(lease: &Lease) -> serde_json::Value {
     json!({
         "asset_id": lease.asset_id,
         "requester_id": lease.requester,
@@ -410,11 +328,12 @@ fn event_data(lease: &Lease) -> serde_json::Value {
         "unit": lease.unit,
         "status": lease.status,
         "end_time": lease.end_time,
+        "generation": lease.generation,
         "reason": lease.end_reason,
     })
 }
 
-fn status_name(status: LeaseStatus) -> &'static str {
+pub(crate) fn status_name(status: LeaseStatus) -> &'static str {
     match status {
         LeaseStatus::Queued => "queued",
         LeaseStatus::Reserved => "reserved",

@@ -8,9 +8,10 @@ use super::folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
 use super::supervision::Driven;
 use super::{WORKER_OVERHEAD, event_data};
 use crate::Mesh;
+use crate::allocation::Ending;
 use crate::error::MeshError;
 use crate::exit::has_ended;
-use hypermesh_engine::{JobCall, JobOutcome, JobSpec};
+use hypermesh_engine::{GrantedFolder, JobCall, JobOutcome, JobSpec};
 use hypermesh_model::error_chain;
 use hypermesh_model::{
     Bytes, Cause, EventKind, Execution, ExecutionStatus, Lease, LeaseStatus, ResourceUsage, Timestamp,
@@ -65,6 +66,9 @@ pub async fn drive(mesh: Mesh, mut execution: Execution, mut driven: Driven, beg
             | MeshError::Invalid { .. }
             | MeshError::Unfit { .. }
             | MeshError::Conflict { .. }
+            | MeshError::Precondition { .. }
+            | MeshError::KeyReused { .. }
+            | MeshError::Forbidden { .. }
             | MeshError::Refused { .. }
             | MeshError::Unprocessable { .. }
             | MeshError::TooLarge { .. }
@@ -129,6 +133,8 @@ async fn start(
     let (ready, theirs) = std::io::pipe().map_err(|e| MeshError::internal("making a pipe")(Box::new(e)))?;
     let (folder, id) = (mesh.folder(&execution.id), execution.id.clone());
     let (lease_id, inputs) = (lease.id.clone(), execution.request.inputs.clone());
+    // What it writes there is bounded by the folder; a file as large as that must not end the worker (setrlimit(2)).
+    let folder_bytes = lease.grant.storage.map_or(0, |size| size.0);
     let spawning = mesh.clone();
     let worker = tokio::task::spawn_blocking(move || {
         let mut spec = spec;
@@ -137,7 +143,7 @@ async fn start(
         let leaf = spawning.cgroups.create_leaf(&lease_id, id.as_str(), None);
         leaf.map_err(|e| MeshError::internal("making a cgroup")(Box::new(e)))?;
         let entry = Entry {
-            file_bytes: Some(spec.output_bytes_limit.0.max(MIN_FILE_BYTES)),
+            file_bytes: Some(spec.output_bytes_limit.0.max(MIN_FILE_BYTES).max(folder_bytes)),
             ..Entry::joining(spawning.cgroups.join_files(&lease_id, id.as_str()))
         };
         spawn(&spawning, &folder, entry, theirs.into())
@@ -182,7 +188,11 @@ fn job_spec(
         call: JobCall::Run { operation: execution.request.operation.clone(), parameters },
         memory_limit: Bytes(memory.0.saturating_sub(WORKER_OVERHEAD.0)),
         inputs: Vec::new(),
-        folder: None,
+        // The worker's rights end where the folder does, and the folder ends with the lease.
+        folder: lease
+            .grant
+            .storage
+            .map(|_| GrantedFolder { path: mesh.volumes.path(&lease.id), writable: true }),
         output_dir: mesh.folder(&execution.id).outputs(),
         output_bytes_limit: limits.max_storage,
         result_bytes_limit: Bytes(MAX_RESULT_BYTES),
@@ -329,13 +339,14 @@ async fn finish(mesh: &Mesh, execution: &mut Execution, end: End) -> Result<(), 
     let mut batch = Batch::new();
     batch.put(&mesh.tables.executions, execution.clone());
     batch.event(EventKind::ExecutionEnded, execution.id.as_str(), event_data(execution));
+    let mut ended = None;
     if lease.for_execution && lease.status.holds_capacity() {
         mesh.remove_group(&lease.id).await?;
-        mesh.put_ended(&mut batch, &lease, LeaseStatus::Completed, "the execution ended");
+        ended = Some(mesh.put_ended(&mut batch, &lease, &Ending::ExecutionEnded));
     }
     mesh.commit(batch, "recording the end of an execution").await?;
-    if lease.for_execution {
-        mesh.ledger.remove(&lease.id);
+    if let Some(ended) = ended {
+        mesh.leave_ledger(&ended).await;
     }
     Ok(())
 }
@@ -350,7 +361,12 @@ fn conclude(
     detail: String,
 ) {
     execution.exit_code = end.exit_code;
+    let out_of_memory = counted.oom_kills.unwrap_or(0) > 0;
     let cause = match (end.killed_for, outcome) {
+        // Its lease ends because of it; it is the one that knows why.
+        (Some(Cause::LeaseEnded { .. }), _) if out_of_memory => {
+            Some(Cause::OutOfMemory { limit: lease.grant.memory.unwrap_or_default() })
+        }
         (Some(cause), _) => Some(cause),
         (None, Some(JobOutcome::Completed { result, outputs, dropped_log_lines })) => {
             execution.output = Some(result);
@@ -362,7 +378,7 @@ fn conclude(
             execution.dropped_log_lines = dropped_log_lines;
             Some(cause)
         }
-        (None, None) if counted.oom_kills.unwrap_or(0) > 0 => {
+        (None, None) if out_of_memory => {
             Some(Cause::OutOfMemory { limit: lease.grant.memory.unwrap_or_default() })
         }
         (None, Some(JobOutcome::Described(_)) | None) => Some(Cause::WorkerLost { detail }),

@@ -13,7 +13,7 @@ pub use folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
 pub use supervision::{MAX_LIVE_EXECUTIONS, Supervision};
 
 use crate::Mesh;
-use crate::allocation::{DEFAULT_PIDS, Wanted};
+use crate::allocation::DEFAULT_PIDS;
 use crate::blobs::Receiving;
 use crate::error::MeshError;
 use crate::requests::{CancelOutcome, ExecuteRequest, LogPage};
@@ -21,6 +21,7 @@ use hypermesh_model::{
     Asset, Bytes, Cause, EventKind, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Lease,
     LeaseStatus, MilliCpu, Package, ResourceUsage, Subject, Timestamp, VmSpec, World,
 };
+use hypermesh_planner::Wanted;
 use hypermesh_store::Batch;
 use serde_json::json;
 use std::path::PathBuf;
@@ -163,16 +164,16 @@ impl Mesh {
         if vm.limits.max_memory < MIN_EXECUTION_MEMORY {
             return Err(too_small(vm.limits.max_memory));
         }
-        let (pool, _) = self.ledger.snapshot();
-        let cpu = MilliCpu::from_percent_of(vm.limits.max_cpu_percent, pool.cpu)
+        let pool = self.ledger.read(|book| book.machine().cpu);
+        let cpu = MilliCpu::from_percent_of(vm.limits.max_cpu_percent, pool)
             .map_err(|e| MeshError::invalid("vm_config.resource_limits.max_cpu", e.to_string()))?;
         let wanted = Wanted {
             cpu: Some(cpu),
             memory: Some(vm.limits.max_memory),
             pids: Some(DEFAULT_PIDS),
-            gpus: None,
+            ..Wanted::default()
         };
-        self.reserve(by, asset, vm.limits.max_cpu_percent, request.allocation_seconds, &wanted, true)
+        self.reserve_for_execution(by, asset, vm.limits.max_cpu_percent, request.allocation_seconds, &wanted)
     }
 
     /// All executions, by id, that is by age; ended ones as long as they are kept.

@@ -10,6 +10,22 @@ use serde_json::{Value, json};
 /// Ids that name nothing: unknown, not UTF-8, NUL, a way out of a folder, another notation, far too long.
 const STRANGE_IDS: [&str; 8] = ["nothing-here", "%00", "%FF%FE", "..", "a%2F..%2Fb", "UPPER", "%20", "-dash"];
 
+/// Members that are numbers.
+const NUMBERS: [&str; 12] = [
+    "amount",
+    "duration",
+    "timeout",
+    "allocation_duration",
+    "cpu_time_limit",
+    "wait_s",
+    "priority",
+    "grace_s",
+    "warn_s",
+    "pids",
+    "pid",
+    "leases",
+];
+
 /// Larger than the largest JSON body.
 const HUGE: usize = 2 << 20;
 /// Deeper than any parser's stack should follow.
@@ -23,6 +39,8 @@ struct Holdings {
     executions: usize,
     packages: usize,
     blobs: usize,
+    tokens: usize,
+    volumes: usize,
 }
 
 #[track_caller]
@@ -37,6 +55,8 @@ fn holdings(node: &Node) -> Holdings {
         executions: count("/api/v1/vm/executions"),
         packages: count("/api/v1/catalog/applications"),
         blobs: count("/api/v1/blobs"),
+        tokens: count("/api/v1/tokens"),
+        volumes: count("/api/v1/volumes"),
     }
 }
 
@@ -76,10 +96,30 @@ fn right(operation: Operation<'_>) -> Value {
             },
             "catalog_metadata": { "catalog_id": "pkg-none" }
         }),
+        // What excludes each other is left out of one: the schema can't tell, and the other would be blamed.
         ("post", "/api/v1/allocations") => json!({
             "asset_id": "cpu", "amount": 1.0, "duration": 60,
-            "requirements": { "cpu": 1.0, "memory": "64MiB", "pids": 16, "gpus": 1 }
+            "requirements": {
+                "cpu": 1.0, "cpu_mode": "limited", "cpu_burst_us": 1000, "memory": "64MiB", "memory_request": "32MiB",
+                "pids": 16, "io": { "read_bps": 1000, "write_bps": 1000, "read_iops": 10, "write_iops": 10 },
+                "storage": "16MiB", "gpus": 1,
+                "gpu": { "model": "A", "min_memory": "1GiB", "uuids": ["GPU-1"], "mig": false, "shared_memory": "1GiB" }
+            },
+            "wait_s": 60, "priority": 50, "preemptible": true, "min_runtime_s": 60, "on_expiry": "freeze",
+            "grace_s": 10, "warn_s": 10, "keep_storage": false
         }),
+        ("patch", "/api/v1/allocations/{id}") => json!({
+            "cpu": 1.0, "cpu_burst_us": 1000, "memory": "64MiB", "memory_request": "32MiB", "pids": 16,
+            "io": { "read_bps": 1000, "write_bps": 1000, "read_iops": 10, "write_iops": 10 }, "storage": "16MiB",
+            "force": false
+        }),
+        ("post", "/api/v1/allocations/{id}/renew") => json!({ "duration": 60 }),
+        // Process 1 can't be attached, should an id ever be right.
+        ("post", "/api/v1/allocations/{id}/attach") => json!({ "pid": 1 }),
+        ("put", "/api/v1/quotas/{requester}") => json!({
+            "cpu_millis": 1000, "memory_bytes": 1000, "storage_bytes": 1000, "gpus": 1, "leases": 1
+        }),
+        ("post", "/api/v1/tokens") => json!({ "name": "somebody", "role": "viewer" }),
         ("post", "/api/v1/catalog/install") => {
             json!({ "catalog_id": "pkg-none", "privacy_level": "private", "resource_limits": limits })
         }
@@ -174,7 +214,7 @@ fn a_number_that_is_none_is_refused_by_name() {
     unharmed(|node, document| {
         for (operation, _, body) in taking_json(document) {
             let (method, path) = target(operation);
-            for member in ["amount", "duration", "timeout", "allocation_duration", "cpu_time_limit"] {
+            for member in NUMBERS {
                 if body.get(member).is_none() {
                     continue;
                 }

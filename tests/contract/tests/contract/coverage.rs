@@ -1,6 +1,7 @@
 //! Every operation of the document is used at least once and answers as it is documented; the contract's routes are
 //! all there, and their objects have the contract's members.
 
+use crate::depth;
 use crate::exchange::{self, Payload};
 use crate::session::{Session, document, has_shape};
 use hypermesh_artifacts::{HASH_FILES, THUMBNAIL};
@@ -54,6 +55,9 @@ fn every_operation_answers_as_documented() {
     system(&mut session, &node);
     assets(&mut session);
     allocations(&mut session);
+    depth::leases(&mut session, &node);
+    depth::access(&mut session);
+    depth::volumes(&mut session, &node);
     blobs(&mut session);
     let package = catalog(&mut session);
     vm(&mut session, &package);
@@ -138,7 +142,8 @@ fn allocations(session: &mut Session<'_>) {
 
     let listed = session.call("GET /api/v1/allocations?asset_id=cpu&status=active", &[], none, 200);
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
-    session.shaped("GET /api/v1/allocations/{id}", &[id], none, 200, shapes::ALLOCATION);
+    let shown = session.shaped("GET /api/v1/allocations/{id}", &[id], none, 200, shapes::ALLOCATION);
+    has_shape("an allocation", shapes::ALLOCATION_IN_DEPTH, &shown);
     let receipt = session.call("GET /api/v1/allocations/{id}/enforcement", &[id], none, 200);
     assert!(receipt["entries"].as_array().is_some_and(|entries| entries.len() >= 3), "{receipt}");
     session.shaped("POST /api/v1/allocations/{id}/release", &[id], none, 200, shapes::MESSAGE);
@@ -247,12 +252,26 @@ fn executions(session: &mut Session<'_>) {
     );
 }
 
-/// The stream doesn't end, so it is read up to its first event.
 fn events(session: &mut Session<'_>, node: &Node) {
+    let event = first_event(session, node, "/api/v1/events", &[], &["last-event-id: 0"]);
+    assert_eq!(event["sequence"], 1);
+    has_shape("an event", "sequence i, at t, kind s, subject s, data {}", &event);
+}
+
+/// The data of a stream's first event. A stream doesn't end by itself, so no more of it is read.
+pub(crate) fn first_event(
+    session: &mut Session<'_>,
+    node: &Node,
+    path: &str,
+    values: &[&str],
+    headers: &[&str],
+) -> Value {
+    let operation = session.document().operation("GET", path).expect("the stream is documented");
+    let target = operation.path_with(values);
     let mut stream = TcpStream::connect(node.address("hypermesh")).expect("the node listens");
     stream.set_read_timeout(Some(hypermesh_harness::PATIENCE)).expect("a time limit");
-    let mut head = exchange::head(node, "GET", "/api/v1/events");
-    head.extend(["last-event-id: 0".to_owned(), String::new(), String::new()]);
+    let mut head = exchange::head(node, "GET", &target);
+    head.extend(headers.iter().map(|header| (*header).to_owned()).chain([String::new(), String::new()]));
     stream.write_all(head.join("\r\n").as_bytes()).expect("the request is sent");
     let mut lines = BufReader::new(stream).lines().map(|line| line.expect("the stream is text"));
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
@@ -261,11 +280,9 @@ fn events(session: &mut Session<'_>, node: &Node) {
         headers.filter_map(|line| line.split_once(':').map(|(n, v)| (n.to_lowercase(), v.trim().to_owned())));
     let answer = Answer { status, headers: headers.collect(), body: String::new() };
     assert_eq!(answer.status, 200);
-    session.check("GET", "/api/v1/events", &answer);
+    session.check("GET", path, &answer);
     let data = lines.find_map(|line| line.strip_prefix("data:").map(str::to_owned)).expect("an event");
-    let event: Value = serde_json::from_str(&data).expect("an event is JSON");
-    assert_eq!(event["sequence"], 1);
-    has_shape("an event", "sequence i, at t, kind s, subject s, data {}", &event);
+    serde_json::from_str(&data).expect("an event is JSON")
 }
 
 /// Routes of later versions say that they aren't there, as documented.

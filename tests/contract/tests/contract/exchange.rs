@@ -24,7 +24,20 @@ pub(crate) fn head(node: &Node, method: &str, path: &str) -> Vec<String> {
 /// One exchange, with the token.
 #[track_caller]
 pub(crate) fn send(node: &Node, method: &str, path: &str, payload: Payload<'_>) -> Answer {
+    send_with(node, method, path, &[], payload)
+}
+
+/// The same with further headers.
+#[track_caller]
+pub(crate) fn send_with(
+    node: &Node,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    payload: Payload<'_>,
+) -> Answer {
     let mut head = head(node, method, path);
+    head.extend(headers.iter().map(|header| (*header).to_owned()));
     let text;
     let (content, bytes) = match payload {
         Payload::None => (None, &[][..]),

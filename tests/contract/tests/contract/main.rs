@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod coverage;
+mod depth;
 mod exchange;
 mod schemathesis;
 mod session;

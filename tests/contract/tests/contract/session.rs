@@ -44,12 +44,26 @@ impl<'a> Session<'a> {
         payload: Payload<'_>,
         status: u16,
     ) -> Value {
+        self.call_with(operation, values, &[], payload, status)
+    }
+
+    /// The same with further headers.
+    #[track_caller]
+    pub(crate) fn call_with(
+        &mut self,
+        operation: &str,
+        values: &[&str],
+        headers: &[&str],
+        payload: Payload<'_>,
+        status: u16,
+    ) -> Value {
         let (method, target) = operation.split_once(' ').expect("a method and a path");
         let (path, query) =
             target.split_once('?').map_or((target, String::new()), |(p, q)| (p, format!("?{q}")));
         let known =
             self.document.operation(method, path).unwrap_or_else(|| panic!("{operation} is not documented"));
-        let answer = exchange::send(self.node, method, &(known.path_with(values) + &query), payload);
+        let target = known.path_with(values) + &query;
+        let answer = exchange::send_with(self.node, method, &target, headers, payload);
         assert_eq!(answer.status, status, "{operation}: {}", answer.body);
         self.check(method, path, &answer);
         answer.json()

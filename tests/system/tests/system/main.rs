@@ -5,15 +5,37 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod attach;
 mod cli;
 mod crash;
+mod disk_io;
+mod drift;
 mod enforcement;
 mod events;
+mod exec;
 mod executions;
+mod failpoints;
+mod gpu;
+mod gpu_devices;
 mod guests;
 mod hostile;
+mod idempotency;
 mod leases;
+mod life;
 mod measuring;
+mod memory;
+mod neighbours;
+mod nodes;
+mod orphans;
+mod pinned;
+mod preemption;
+mod processes;
+mod queue;
+mod quota;
 mod refusals;
+mod reservations;
+mod resize;
 mod security;
+mod storage;
 mod tour;
+mod usage;

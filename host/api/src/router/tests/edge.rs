@@ -23,8 +23,13 @@ fn filled(path: &str) -> String {
 async fn every_documented_operation_is_served_and_every_write_asks_for_the_token() {
     let node = node().await;
     for (path, item) in &crate::openapi().paths.paths {
-        let methods =
-            [("GET", &item.get), ("PUT", &item.put), ("POST", &item.post), ("DELETE", &item.delete)];
+        let methods = [
+            ("GET", &item.get),
+            ("PUT", &item.put),
+            ("POST", &item.post),
+            ("PATCH", &item.patch),
+            ("DELETE", &item.delete),
+        ];
         for (method, operation) in methods.into_iter().filter_map(|(m, o)| Some((m, o.as_ref()?))) {
             let path = filled(path);
             if path == "/api/v1/events" {
@@ -122,7 +127,7 @@ async fn a_panic_and_a_hang_end_one_request_only() {
         panic!("on purpose");
     }
     let node = node().await;
-    let edge = Edge::new(Arc::clone(&node.state.config), node.state.metrics.clone(), HYPERMESH);
+    let edge = Edge::new(&node.state, HYPERMESH);
     let hangs =
         get(std::future::pending::<()>).layer(from_fn_with_state(Duration::from_millis(5), limit_time));
     let router = edge.around(Router::new().route("/panics", get(panics)).route("/hangs", hangs));
