@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Serve(serve::Arguments),
     /// Show how the node is
     Status,
+    /// Watch assets, leases and executions on one screen; end one with `k`
+    Top,
     /// Check whether this machine can run a node, and say what is missing
     Doctor(NodeOptions),
     /// The machine's hardware and what was registered
@@ -138,6 +140,7 @@ mod tests {
             "serve --config a.toml --allow-unenforced --cgroup-parent /a.slice",
             "status -o yaml --color never",
             "doctor",
+            "top --color never",
             "asset list --type cpu --status available",
             "asset create --type service --name x --specifications {\"a\":1}",
             "asset update ID --status maintenance",

@@ -16,6 +16,7 @@ pub(crate) mod serve;
 mod status;
 mod story;
 pub(crate) mod token;
+mod top;
 pub(crate) mod volume;
 
 use crate::cli::{Cli, Command};
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(&context, arguments),
         Command::Serve(arguments) => serve::run(&context, arguments),
         Command::Status => status::run(&context),
+        Command::Top => top::run(&context),
         Command::Doctor(options) => doctor::run(&context, options),
         Command::Asset(command) => asset::run(&context, command),
         Command::Alloc(command) => alloc::run(&context, command),

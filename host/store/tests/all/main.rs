@@ -39,9 +39,16 @@ fn fresh() -> (TempDir, Store) {
     (folder, store)
 }
 
+/// A process that a test beside this one starts has a copy of the lock until it becomes its program; so not at once.
 fn reopen(folder: &TempDir, store: Store) -> Store {
     drop(store);
-    Store::open(&folder.path().join("node.db")).unwrap()
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Store::open(&folder.path().join("node.db")) {
+            Err(StoreError::InUse { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn batch(fill: impl FnOnce(&mut Batch) -> &mut Batch) -> Batch {
