@@ -8,8 +8,9 @@ mod groups;
 mod journal;
 mod model;
 
-use hypermesh_store::{Batch, Record, Store};
+use hypermesh_store::{Batch, Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A small record.
