@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use hypermesh_hardware::{Hardware, filesystem};
+use hypermesh_volume::{Method, Preference};
 use serde::Serialize;
 
 /// How good or bad a finding is.
@@ -35,7 +36,8 @@ fn finding(name: &str, level: Level, detail: impl Into<String>) -> Finding {
 pub fn doctor(config: &Config) -> Vec<Finding> {
     let mut findings = vec![data_folder(config)];
     findings.extend(hypermesh_sandbox::probe("/".as_ref()).into_iter().map(from_probe));
-    findings.extend(hardware());
+    findings.push(volumes(config));
+    findings.extend(hardware(config));
     findings.push(match hypermesh_mesh::engine_hash() {
         Ok(hash) => {
             finding("engine", Level::Ok, format!("wasmtime with Cranelift; artefacts are keyed by {hash}"))
@@ -63,8 +65,25 @@ fn data_folder(config: &Config) -> Finding {
     }
 }
 
-fn hardware() -> Vec<Finding> {
-    let inventory = Hardware::new("/").inventory();
+fn volumes(config: &Config) -> Finding {
+    let Some(existing) = config.data_dir.ancestors().find(|p| p.exists()) else {
+        return finding("storage leases", Level::Warn, "the data folder has no parent that exists");
+    };
+    match hypermesh_volume::probe(existing, "/".as_ref(), Preference::default()) {
+        Method::ProjectQuota => finding("storage leases", Level::Ok, "bounded by project quotas"),
+        Method::LoopImage => finding("storage leases", Level::Ok, "bounded by loop-mounted images"),
+        Method::Unavailable { reason } => {
+            finding("storage leases", Level::Warn, format!("they are refused: {reason}"))
+        }
+    }
+}
+
+fn hardware(config: &Config) -> Vec<Finding> {
+    let hardware = match &config.nvml_library {
+        Some(library) => Hardware::new("/").with_nvml_library(library),
+        None => Hardware::new("/"),
+    };
+    let inventory = hardware.inventory();
     let capacity = &inventory.capacity;
     let gpus = match &inventory.gpus.unavailable {
         Some(reason) => finding("gpu", Level::Ok, format!("none: {reason}")),

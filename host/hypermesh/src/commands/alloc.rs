@@ -107,7 +107,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
             if lease.phase != Phase::Active {
                 bail!("allocation {id} is {}, not active", human::named(&lease.phase));
             }
-            exec::run(&client.enforcement(&id)?, &command)
+            exec::run(&client.enforcement(&id)?, &lease.resources.gpus, &command)
         }
     }
 }

@@ -23,7 +23,7 @@ const SIGNALLED: i32 = 128;
 ///
 /// # Errors
 /// When the lease has no cgroup here, when its cgroups can't be written, or when the command can't be started.
-pub(crate) fn run(lease: &Enforcement, command: &[OsString]) -> anyhow::Result<()> {
+pub(crate) fn run(lease: &Enforcement, gpus: &[String], command: &[OsString]) -> anyhow::Result<()> {
     if lease.join.is_empty() {
         bail!(
             "allocation {} has no cgroup: its limits are not enforced here, or it has ended",
@@ -31,7 +31,7 @@ pub(crate) fn run(lease: &Enforcement, command: &[OsString]) -> anyhow::Result<(
         );
     }
     let leaves = Leaves::make(&lease.join)?;
-    let end = job::run(leaves.folders(), command)?;
+    let end = job::run(leaves.folders(), &environment(gpus), command)?;
     leaves.remove();
     let code = end.exit_status().unwrap_or_else(|| SIGNALLED + end.terminating_signal().unwrap_or(0));
     match u8::try_from(code) {
@@ -41,9 +41,30 @@ pub(crate) fn run(lease: &Enforcement, command: &[OsString]) -> anyhow::Result<(
     }
 }
 
+/// What tells CUDA programs which GPUs they have, by UUID: an index would name another device after a change of the
+/// machine. A convenience; what keeps them from the others is the device filter.
+fn environment(gpus: &[String]) -> Vec<(&'static str, String)> {
+    if gpus.is_empty() {
+        return Vec::new();
+    }
+    let list = gpus.join(",");
+    vec![
+        ("CUDA_VISIBLE_DEVICES", list.clone()),
+        ("NVIDIA_VISIBLE_DEVICES", list),
+        ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gpus_are_named_by_uuid_where_there_are_some() {
+        assert!(environment(&[]).is_empty());
+        let named = environment(&["GPU-1".into(), "MIG-2".into()]);
+        assert_eq!(named[0], ("CUDA_VISIBLE_DEVICES", "GPU-1,MIG-2".to_owned()));
+    }
 
     #[test]
     fn a_lease_without_cgroups_is_refused_with_the_reason() {
@@ -56,7 +77,7 @@ mod tests {
             usage: None,
             read_at: jiff::Timestamp::UNIX_EPOCH,
         };
-        let error = run(&lease, &["true".into()]).unwrap_err();
+        let error = run(&lease, &[], &["true".into()]).unwrap_err();
         assert!(error.to_string().contains("a1 has no cgroup"), "{error}");
     }
 }

@@ -48,12 +48,16 @@ const PASSED_ON: [Signal; 10] = [
 ///
 /// # Errors
 /// When it can't be started or waited for.
-pub(super) fn run(folders: &[PathBuf], command: &[OsString]) -> anyhow::Result<WaitStatus> {
+pub(super) fn run(
+    folders: &[PathBuf],
+    environment: &[(&str, String)],
+    command: &[OsString],
+) -> anyhow::Result<WaitStatus> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Registered before the start: from here on a signal is for the command, and the leaves are always removed.
         let mut notices = Notices::listen()?;
-        let mut job = Job::start(folders, command)?;
+        let mut job = Job::start(folders, environment, command)?;
         let end = loop {
             match notices.next().await {
                 Notice::Child => {
@@ -116,7 +120,11 @@ struct Job {
 }
 
 impl Job {
-    fn start(folders: &[PathBuf], command: &[OsString]) -> anyhow::Result<Self> {
+    fn start(
+        folders: &[PathBuf],
+        environment: &[(&str, String)],
+        command: &[OsString],
+    ) -> anyhow::Result<Self> {
         let terminal = Terminal::foreground();
         let program = std::env::current_exe().context("this program's own file can't be found")?;
         let mut join = Command::new(program);
@@ -125,6 +133,7 @@ impl Job {
             join.arg(hidden::STOPPED).process_group(0);
         }
         let join = join.args(folders).arg(hidden::SEPARATOR).args(command);
+        join.envs(environment.iter().map(|(name, value)| (name, value)));
         let child = join.spawn().context("could not start the command")?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.context("the command has no process id")?;
