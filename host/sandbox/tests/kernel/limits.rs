@@ -152,7 +152,9 @@ fn without_cgroup2_even_what_keeps_forking_is_killed() {
     let Some(node) = Node::start_on_v1(test) else { return };
     assert_eq!(node.0.version(), CgroupVersion::V1);
     let lease = LeaseId::generate();
-    assert!(node.0.create(&lease, &small(), "").unwrap().is_enforced());
+    // Room for what is forked: a shell that can't fork ends, and then nothing would be left to kill.
+    let roomy = Limits { pids: Some(256), memory: Some(Bytes::mib(256)), ..small() };
+    assert!(node.0.create(&lease, &roomy, "").unwrap().is_enforced());
     node.0.create_leaf(&lease, "exec-1", None).unwrap();
     let forking = "while :; do (sleep 0.001 &) ; done";
     let mut shells: Vec<Child> = (0..3).map(|_| node.shell(&lease, forking)).collect();
