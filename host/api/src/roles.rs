@@ -42,7 +42,7 @@ pub(crate) enum Permission {
 }
 
 /// The writing routes that are not an administrator's alone.
-const ROUTES: [(Method, &str, Action); 16] = [
+const ROUTES: [(Method, &str, Action); 17] = [
     (Method::POST, "/api/v1/allocations", Action::Allocate),
     (Method::PATCH, "/api/v1/allocations/{id}", Action::ChangeLease),
     (Method::POST, "/api/v1/allocations/{id}/renew", Action::ChangeLease),
@@ -51,6 +51,7 @@ const ROUTES: [(Method, &str, Action); 16] = [
     (Method::DELETE, "/api/v1/volumes/{id}", Action::RemoveVolume),
     (Method::POST, "/api/v1/vm/execute", Action::Execute),
     (Method::POST, "/api/v1/vm/executions/{id}/cancel", Action::EndExecution),
+    (Method::PUT, "/api/v1/vm/executions/{id}/stdin", Action::EndExecution),
     (Method::POST, "/api/v1/blobs", Action::Add),
     (Method::POST, "/api/v1/catalog/packages", Action::Add),
     (Method::POST, "/api/v1/catalog/install", Action::Add),

@@ -3,8 +3,8 @@
 use crate::docs;
 use crate::edge::{Edge, limit_time};
 use crate::mesh::{
-    allocations, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas, system,
-    tokens, usage, volumes,
+    allocations, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas, streams,
+    system, tokens, usage, volumes,
 };
 use crate::state::ApiState;
 use crate::unbuilt::{self, Service};
@@ -56,6 +56,8 @@ pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
         .merge(quick.layer(within(request_timeout)))
         .merge(waiting.layer(within(request_timeout + wait)))
         .merge(slow.layer(within(SLOW_LIMIT)))
+        // As long as the execution; each piece has its own limit.
+        .merge(streams::routes())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Subcommands that only this program starts: a worker, a compiler, and a command that joins a lease.
+//! Subcommands that only this program starts: the zygote of workers, a compiler, and a command that joins a lease.
 //!
 //! They are looked at before anything else happens in the process, so that a worker's address space holds no thread, no
 //! runtime and no parser. `__join DIR... -- COMMAND...` exists because a process can only put *itself* into a cgroup
@@ -10,7 +10,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// The name under which `alloc exec` starts this program again.
@@ -29,24 +29,10 @@ pub(crate) fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Option<
     let mut arguments = arguments.into_iter().skip(1);
     let name = arguments.next()?;
     match name.to_str()? {
-        "__worker" => Some(match (arguments.next(), arguments.next()) {
-            (Some(folder), None) => worker(PathBuf::from(folder)),
-            _ => usage("__worker DIR"),
-        }),
+        "__zygote" => Some(hypermesh_node::zygote_main()),
         "__compile" => Some(hypermesh_node::compile_main(arguments.collect())),
         JOIN => Some(join(arguments.collect())),
         _ => None,
-    }
-}
-
-/// A worker may be granted a lease's folder, whose bound holds only for who can't pass quotas.
-fn worker(folder: PathBuf) -> ExitCode {
-    match hypermesh_volume::give_up_exemption() {
-        Ok(()) => hypermesh_node::worker_main(folder),
-        Err(error) => {
-            say(&format!("could not give up the exemption from quotas: {error}"));
-            ExitCode::from(CANNOT_START)
-        }
     }
 }
 

@@ -21,6 +21,7 @@ mod requests;
 mod scrape;
 mod start;
 mod tokens;
+mod workers;
 
 pub use allocation::{
     Allocated, Attached, EnforcementView, GpuUse, LeaseFolders, LeaseUsage, Place, Preview, QuotaView, Stays,
@@ -30,6 +31,8 @@ pub use assets::MAX_ASSETS;
 pub use blobs::{BlobWriter, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, StoredBlob};
 pub use catalog::{compile_main, default_limits};
 pub use error::{MeshError, Shortage};
+pub use execution::{FileFollower, LogFollower};
+pub use hypermesh_engine::Profile;
 pub use hypermesh_planner::{Held, Quota};
 pub use machine::{Machine, NodeReport, NodeState};
 pub use requests::{
@@ -43,8 +46,8 @@ pub use tokens::{MAX_TOKENS, Role, TokenView};
 ///
 /// # Errors
 /// When the engine can't be set up on this machine.
-pub fn engine_hash() -> Result<String, MeshError> {
-    hypermesh_engine::compatibility_hash()
+pub fn engine_hash(profile: Profile) -> Result<String, MeshError> {
+    hypermesh_engine::compatibility_hash(profile)
         .map_err(|e| MeshError::internal("setting up the engine")(Box::new(e)))
 }
 

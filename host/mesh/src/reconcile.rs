@@ -12,6 +12,7 @@
 //! | pending, for no execution | anything | failed: it was never acknowledged |
 //! | execution running | its worker lives | re-adopted, with what is left of its time |
 //! | execution running | its worker is gone | ended with what the worker left behind |
+//! | execution starting | its worker is gone, and left nothing | started anew |
 //! | execution queued | anything | killed and started anew: a guest has no effect outside its own folder |
 //! | none | a group, a folder | orphan: as [`Orphans`] says |
 //!
@@ -23,11 +24,12 @@ use crate::error::MeshError;
 use crate::execution::{Begin, drive, event_data};
 use crate::records::NodeRecord;
 use crate::start::Orphans;
+use crate::workers::PARKED_RECORD;
 use hypermesh_model::{
     EnforcementReceipt, EventKind, Execution, ExecutionStatus, Lease, LeaseId, LeaseStatus, Timestamp,
     error_chain,
 };
-use hypermesh_sandbox::{FoundLease, ProcessId};
+use hypermesh_sandbox::{FoundLease, ProcessId, is_alive};
 use hypermesh_store::Batch;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -150,28 +152,45 @@ impl Mesh {
     }
 
     async fn recover_execution(&self, mut execution: Execution) -> Result<(), MeshError> {
-        let entered = self.supervision.enter(&execution.id, &execution.vm_asset_id, &execution.lease_id);
+        // A streamed standard input ended with the node.
+        let entered =
+            self.supervision.enter(&execution.id, &execution.vm_asset_id, &execution.lease_id, None);
         let Some(driven) = entered else { return Ok(()) };
         let begin = match (execution.status, execution.worker) {
-            (ExecutionStatus::Starting | ExecutionStatus::Running, Some((pid, start_ticks))) => {
+            (ExecutionStatus::Starting | ExecutionStatus::Running, Some((pid, start_ticks)))
+                if !self.never_began(&execution, pid, start_ticks) =>
+            {
                 let mut batch = Batch::new();
                 batch.event(EventKind::ExecutionAdopted, execution.id.as_str(), event_data(&execution));
                 self.commit(batch, "recording an adoption").await?;
                 Begin::Adopted { worker: ProcessId { pid, start_ticks } }
             }
             _ => {
-                let (lease, leaf) = (execution.lease_id.clone(), execution.id.clone());
+                let (lease, leaf) = (execution.lease_id.clone(), std::mem::take(&mut execution.leaf));
                 self.blocking("killing what was left", move |mesh| {
+                    if leaf.is_empty() {
+                        return Ok(());
+                    }
                     mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
                     mesh.cgroups.remove_leaf(&lease, leaf.as_str())
                 })
                 .await?;
                 execution.status = ExecutionStatus::Queued;
-                Begin::Fresh { lease: Box::new(self.lease(&execution.lease_id)?) }
+                Begin::Fresh { lease: Box::new(self.lease(&execution.lease_id)?), slot: None }
             }
         };
         tokio::spawn(drive(self.clone(), execution, driven, begin));
         Ok(())
+    }
+
+    /// Whether a worker was named and is gone without a trace: the node died before it gave it the job, or the worker
+    /// did before it began. One that reached for something outside its folder is not run again unasked.
+    fn never_began(&self, execution: &Execution, pid: u32, start_ticks: u64) -> bool {
+        execution.status == ExecutionStatus::Starting
+            && !is_alive(&ProcessId { pid, start_ticks })
+            && execution.request.folders.is_empty()
+            && execution.request.network.is_empty()
+            && self.folder(&execution.id).read_outcome().is_none()
     }
 
     /// Groups and folders that no lease and no child of the node's own accounts for.
@@ -197,7 +216,11 @@ impl Mesh {
     }
 
     async fn end_orphan(&self, id: &LeaseId, group: &FoundLease) -> Result<(), MeshError> {
-        let orphans = self.settings.orphans;
+        let orphans = if group.record.as_deref() == Some(PARKED_RECORD) {
+            Orphans::Kill
+        } else {
+            self.settings.orphans
+        };
         if orphans == Orphans::Adopt
             && let Some(lease) = adoptable(group, id)
         {

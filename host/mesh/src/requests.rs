@@ -176,6 +176,20 @@ pub struct ExecuteRequest {
     pub lease: Option<LeaseId>,
     /// Files that are granted.
     pub inputs: Vec<InputFile>,
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Folders of the host that are granted.
+    pub folders: Vec<FolderGrant>,
+    /// Where it may connect to.
+    pub network: Vec<HostGrant>,
+    /// Limits below the vm's.
+    pub limits: ExecutionLimits,
+    /// Whether it is tried again.
+    pub retries: Retries,
+    /// How long a lease made for it may wait for room, seconds; `None` refuses at once.
+    pub wait_seconds: Option<u64>,
+    /// Its place among those that wait; higher is served first.
+    pub priority: u8,
 }
 
 /// What an uploaded component is called.

@@ -9,7 +9,9 @@ use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
 use crate::machine::Machine;
 use crate::records::{NodeRecord, WaitingRecord};
 use crate::tokens::TokenRecord;
+use crate::workers::Workers;
 use crate::{Changing, Mesh};
+use hypermesh_engine::Profile;
 use hypermesh_model::{Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Subject, Timestamp};
 use hypermesh_sandbox::CgroupBackend;
 use hypermesh_store::{Batch, Store, Table};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub allow_unenforced: bool,
     /// What becomes of groups that no lease accounts for.
     pub orphans: Orphans,
+    /// Folders of the host that guests may be granted, with everything below them; real paths.
+    pub grant_folders: Vec<PathBuf>,
     /// Where this node's API is, for the `location` of its assets.
     pub address: String,
 }
@@ -92,6 +96,7 @@ pub struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) ledger: Ledger,
     pub(crate) supervision: Supervision,
+    pub(crate) workers: Workers,
     pub(crate) changing: Changing,
     pub(crate) life: Notify,
     pub(crate) volumes: LeaseFolders,
@@ -103,7 +108,8 @@ pub struct Inner {
     pub(crate) internal: Arc<Semaphore>,
     pub(crate) internal_waiting: Semaphore,
     pub(crate) draining: AtomicBool,
-    pub(crate) engine_hash: String,
+    /// Of artefacts without and with fuel.
+    pub(crate) engine_hashes: [String; 2],
 }
 
 /// What the domain is made of.
@@ -142,6 +148,7 @@ impl Mesh {
         watched.map_err(|e| MeshError::internal("watching memory limits")(Box::new(e)))?;
         mesh.recover().await?;
         mesh.register_hardware().await?;
+        tokio::spawn(mesh.clone().park_for_ever());
         tokio::spawn(mesh.clone().sample_for_ever());
         tokio::spawn(mesh.clone().live_for_ever());
         tokio::spawn(mesh.clone().end_out_of_memory(told));
@@ -180,6 +187,7 @@ impl Mesh {
             up_before: Duration::from_secs(record.up_seconds),
             started: Instant::now(),
             supervision: Supervision::default(),
+            workers: Workers::default(),
             changing: Changing::default(),
             life: Notify::new(),
             volumes,
@@ -189,7 +197,7 @@ impl Mesh {
             internal: Arc::new(Semaphore::new(MAX_INTERNAL)),
             internal_waiting: Semaphore::new(MAX_INTERNAL_WAITING),
             draining: AtomicBool::new(false),
-            engine_hash: crate::engine_hash()?,
+            engine_hashes: [crate::engine_hash(Profile::Plain)?, crate::engine_hash(Profile::Metered)?],
             settings,
             store,
             tables,
@@ -238,6 +246,7 @@ impl Mesh {
     pub async fn stop(&self) -> Result<(), MeshError> {
         self.draining.store(true, Ordering::Release);
         self.remember_uptime().await?;
+        self.stop_workers().await;
         let live = self.tables.leases.filter(|l| l.status.has_group());
         if live.is_empty() {
             self.blocking_mesh(|mesh| {

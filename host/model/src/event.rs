@@ -32,6 +32,7 @@ pub enum EventKind {
     ExecutionStarted,
     ExecutionRunning,
     ExecutionAdopted,
+    ExecutionRetried,
     ExecutionEnded,
 }
 
@@ -62,6 +63,7 @@ impl EventKind {
             Self::ExecutionStarted => "execution_started",
             Self::ExecutionRunning => "execution_running",
             Self::ExecutionAdopted => "execution_adopted",
+            Self::ExecutionRetried => "execution_retried",
             Self::ExecutionEnded => "execution_ended",
         }
     }

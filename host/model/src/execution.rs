@@ -66,6 +66,106 @@ pub struct ExecutionRequest {
     pub requires_consensus: bool,
     /// Files that are granted.
     pub inputs: Vec<InputFile>,
+    /// What the guest reads as standard input.
+    #[serde(default)]
+    pub stdin: Stdin,
+    /// Folders of the host that are granted.
+    #[serde(default)]
+    pub folders: Vec<FolderGrant>,
+    /// Where it may connect to.
+    #[serde(default)]
+    pub network: Vec<HostGrant>,
+    /// Limits of its own, each at most what the vm allows.
+    #[serde(default)]
+    pub limits: ExecutionLimits,
+    /// Whether it is tried again.
+    #[serde(default)]
+    pub retries: Retries,
+}
+
+/// What a guest reads as standard input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stdin {
+    /// Nothing: it is at its end at once.
+    #[default]
+    Closed,
+    /// A stored blob.
+    Blob(BlobDigest),
+    /// What is sent while it runs. It ends with the node: a restarted one can't go on with it.
+    Stream,
+}
+
+/// A folder of the host that is granted to a guest, with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderGrant {
+    /// Its path on the host, absolute.
+    pub path: std::path::PathBuf,
+    /// Where the guest finds it, absolute.
+    pub guest_path: String,
+    /// Whether the guest may change what is in it.
+    pub writable: bool,
+}
+
+/// A TCP port of a host that a guest may connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostGrant {
+    /// A name, or an address as text.
+    pub host: String,
+    /// The port, 1 to 65535.
+    pub port: u16,
+}
+
+/// Limits of one execution. `None`: what the vm allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionLimits {
+    /// Memory of the guest.
+    pub memory: Option<Bytes>,
+    /// Units of fuel: about one an instruction (`Config::consume_fuel` of wasmtime). Counting costs time, so there is
+    /// none without a limit.
+    pub fuel: Option<u64>,
+    /// Bytes of output files and standard output together.
+    pub output: Option<Bytes>,
+    /// Bytes of log; lines over it are dropped and counted.
+    pub log: Option<Bytes>,
+    /// Open files of the worker process (RLIMIT_NOFILE), its own few included.
+    pub open_files: Option<u32>,
+}
+
+/// Whether a failed execution is tried again. One that was cancelled, whose lease ended or that has no such operation
+/// is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retries {
+    /// How often at most, after the first time.
+    pub max: u32,
+    /// Seconds before the first further try; doubled for each one after it.
+    pub backoff_seconds: u64,
+}
+
+/// The longest wait before a further try, in seconds.
+pub const MAX_BACKOFF_SECONDS: u64 = 3600;
+
+impl Retries {
+    /// Seconds before the next try, after so many tries; `None` when there is none.
+    pub fn wait_after(&self, tries: u32) -> Option<u64> {
+        let factor = 1u64.checked_shl(tries.saturating_sub(1)).unwrap_or(u64::MAX);
+        (tries <= self.max).then(|| self.backoff_seconds.saturating_mul(factor).min(MAX_BACKOFF_SECONDS))
+    }
+}
+
+/// A try that failed and was followed by another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When its worker process was started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Exit code of the worker process.
+    pub exit_code: Option<i32>,
+    /// Why it ended.
+    pub cause: Cause,
+    /// What the kernel counted.
+    pub usage: ResourceUsage,
 }
 
 /// Why an execution ended other than with a result. Every variant carries the number that was hit.
@@ -188,10 +288,25 @@ pub struct Execution {
     pub ended_at: Option<Timestamp>,
     /// The worker: process id and its start time in clock ticks since boot, which together name one process.
     pub worker: Option<(u32, u64)>,
+    /// The leaf of the lease's group that its worker is in; empty before it has one.
+    #[serde(default)]
+    pub leaf: String,
+    /// CPU time in nanoseconds that the leaf had used before the guest was given to it.
+    #[serde(default)]
+    pub cpu_before_ns: u64,
+    /// Tries that failed before the present one.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+    /// When it is tried again, while it waits for that.
+    #[serde(default)]
+    pub retry_at: Option<Timestamp>,
     /// Exit code of the worker process; `None` while it runs, when a signal ended it, or when it was re-adopted.
     pub exit_code: Option<i32>,
-    /// The result, JSON text from the guest.
+    /// The result, JSON text from the guest; `None` too when it is too long to be kept here.
     pub output: Option<String>,
+    /// The blob that holds a result that is too long.
+    #[serde(default)]
+    pub output_blob: Option<BlobDigest>,
     /// Why it ended, if not with a result.
     pub cause: Option<Cause>,
     /// Files that the guest wrote.

@@ -20,7 +20,8 @@ pub use enforcement::{EnforcementEntry, EnforcementReceipt, EnforcementState};
 pub use error::error_chain;
 pub use event::{Event, EventKind};
 pub use execution::{
-    Cause, Execution, ExecutionRequest, ExecutionStatus, InputFile, LogLine, OutputFile, ResourceUsage,
+    Attempt, Cause, Execution, ExecutionLimits, ExecutionRequest, ExecutionStatus, FolderGrant, HostGrant,
+    InputFile, LogLine, MAX_BACKOFF_SECONDS, OutputFile, ResourceUsage, Retries, Stdin,
 };
 pub use id::{AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, Subject};
 pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};

@@ -26,6 +26,8 @@ pub struct Config {
     pub cgroup_parent: Option<String>,
     /// What becomes of cgroups of this node that its ledger does not know: `kill`, `freeze` or `adopt`.
     pub orphans: Orphans,
+    /// Folders of this machine that guests may be granted, with everything below them; absolute.
+    pub grant_folders: Vec<PathBuf>,
     /// NVIDIA's management library; `None` lets the dynamic linker find `libnvidia-ml.so.1`.
     pub nvml_library: Option<PathBuf>,
     /// `text` or `json`.
@@ -118,7 +120,7 @@ pub enum ConfigError {
 }
 
 /// Every key, in the order in which they are shown.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "data_dir",
     "listen_trustchain",
     "listen_stoq",
@@ -126,6 +128,7 @@ const KEYS: [&str; 12] = [
     "allow_unenforced",
     "cgroup_parent",
     "orphans",
+    "grant_folders",
     "nvml_library",
     "log_format",
     "log_filter",
@@ -193,6 +196,7 @@ impl Config {
             allow_unenforced: false,
             cgroup_parent: None,
             orphans: Orphans::default(),
+            grant_folders: Vec::new(),
             nvml_library: None,
             log_format: "text".into(),
             log_filter: "info".into(),
@@ -267,6 +271,12 @@ impl Config {
             ("orphans", Some("freeze"), _) => self.orphans = Orphans::Freeze,
             ("orphans", Some("adopt"), _) => self.orphans = Orphans::Adopt,
             ("orphans", ..) => return wrong("`kill`, `freeze` or `adopt`"),
+            ("grant_folders", ..) => match list() {
+                Some(folders) if folders.iter().all(|folder| folder.starts_with('/')) => {
+                    self.grant_folders = folders.into_iter().map(PathBuf::from).collect();
+                }
+                Some(_) | None => return wrong("a list of absolute paths"),
+            },
             ("nvml_library", Some(path), _) if path.starts_with('/') => self.nvml_library = Some(path.into()),
             ("nvml_library", ..) => return wrong("the absolute path of a libnvidia-ml.so"),
             ("log_format", Some(format @ ("text" | "json")), _) => self.log_format = format.to_owned(),
@@ -306,6 +316,11 @@ impl Config {
             "allow_unenforced" => self.allow_unenforced.to_string(),
             "cgroup_parent" => self.cgroup_parent.clone().unwrap_or_else(|| "(the node's own group)".into()),
             "orphans" => self.orphans.name().into(),
+            "grant_folders" => {
+                let folders: Vec<_> =
+                    self.grant_folders.iter().map(|folder| folder.to_string_lossy()).collect();
+                folders.join(", ")
+            }
             "nvml_library" => {
                 let path = self.nvml_library.as_ref().map(|path| path.display().to_string());
                 path.unwrap_or_else(|| "(found by the dynamic linker)".into())
@@ -329,7 +344,7 @@ impl Config {
 fn text_value(key: &str, value: String) -> toml::Value {
     match key {
         "allow_unenforced" => value.parse().map_or(toml::Value::String(value), toml::Value::Boolean),
-        "allowed_hosts" | "allowed_origins" => {
+        "allowed_hosts" | "allowed_origins" | "grant_folders" => {
             toml::Value::Array(value.split(',').map(|v| toml::Value::String(v.trim().to_owned())).collect())
         }
         _ => toml::Value::String(value),

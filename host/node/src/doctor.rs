@@ -38,7 +38,7 @@ pub fn doctor(config: &Config) -> Vec<Finding> {
     findings.extend(hypermesh_sandbox::probe("/".as_ref()).into_iter().map(from_probe));
     findings.push(volumes(config));
     findings.extend(hardware(config));
-    findings.push(match hypermesh_mesh::engine_hash() {
+    findings.push(match hypermesh_mesh::engine_hash(hypermesh_mesh::Profile::Plain) {
         Ok(hash) => {
             finding("engine", Level::Ok, format!("wasmtime with Cranelift; artefacts are keyed by {hash}"))
         }

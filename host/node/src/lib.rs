@@ -18,7 +18,6 @@ pub use hypermesh_telemetry::LogFormat;
 pub use node::{Bound, Node, Signals};
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Sends this process's log to stderr as the configuration says, in colours if wanted. Once a process, before
@@ -32,9 +31,9 @@ pub fn init_logging(config: &Config, color: bool) -> Result<(), NodeError> {
         .map_err(|e| NodeError::Logging(Box::new(e)))
 }
 
-/// The hidden subcommand `__worker DIR`: runs one guest. Call it first in `main`, before any thread.
-pub fn worker_main(folder: PathBuf) -> ExitCode {
-    ExitCode::from(hypermesh_mesh::execution::worker::run(folder))
+/// The hidden subcommand `__zygote`: forks the workers that run guests. Call it first in `main`, before any thread.
+pub fn zygote_main() -> ExitCode {
+    ExitCode::from(hypermesh_mesh::execution::worker::zygote_main())
 }
 
 /// The hidden subcommand `__compile COMPONENT CODE REPORT`. Call it first in `main`, before any thread.

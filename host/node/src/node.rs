@@ -241,9 +241,22 @@ async fn start_mesh(
         worker_exe: "/proc/self/exe".into(),
         allow_unenforced: config.allow_unenforced,
         orphans: config.orphans,
+        grant_folders: real_folders(&config.grant_folders),
         address: bound.hypermesh.to_string(),
     };
     Mesh::start(Parts { settings, store, machine, cgroups, volumes, metrics }).await.map_err(NodeError::Mesh)
+}
+
+/// Folders by their real paths: what is granted is compared with those.
+fn real_folders(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let real = |folder: &PathBuf| {
+        let found = fs::canonicalize(folder);
+        if let Err(error) = &found {
+            tracing::warn!(folder = %folder.display(), %error, "a folder of `grant_folders` can't be granted");
+        }
+        found.ok()
+    };
+    folders.iter().filter_map(real).collect()
 }
 
 /// Makes the data folder, readable by the owner alone, and gives its absolute path: workers run elsewhere.

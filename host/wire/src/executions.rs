@@ -98,6 +98,155 @@ pub struct ExecuteVm {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 256)]
     pub inputs: Vec<Input>,
+    /// What a guest reads as standard input; nothing when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<Stdin>,
+    /// Folders of the node's machine that are granted. The node's operator lists what may be (`grant_folders`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16)]
+    pub folders: Vec<Folder>,
+    /// TCP ports that the guest may connect to; none when not given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16)]
+    pub network: Vec<Host>,
+    /// Limits below those of the vm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Tries it again when it fails; not when it was cancelled, its allocation ended, or it has no such operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+    /// How long it may wait for room, in seconds, where it brings its own allocation. Without it, what does not fit now is
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
+    #[schema(minimum = 0, maximum = 604_800)]
+    pub wait_s: Option<u64>,
+    /// Its place among those that wait, 0 to 100; the higher is served first. 50 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
+    #[schema(minimum = 0, maximum = 100)]
+    pub priority: Option<u8>,
+}
+
+impl ExecuteVm {
+    /// A request with everything else as it is when not given.
+    pub fn new(vm_asset_id: impl Into<String>, operation: impl Into<String>) -> Self {
+        Self {
+            vm_asset_id: vm_asset_id.into(),
+            operation: operation.into(),
+            parameters: Map::new(),
+            timeout: default_timeout(),
+            cpu_time_limit: None,
+            requires_consensus: default_requires_consensus(),
+            allocation_duration: default_allocation_duration(),
+            allocation_id: None,
+            inputs: Vec::new(),
+            stdin: None,
+            folders: Vec::new(),
+            network: Vec::new(),
+            limits: None,
+            retries: None,
+            wait_s: None,
+            priority: None,
+        }
+    }
+}
+
+/// What a guest reads as standard input: one of the two.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stdin {
+    /// SHA-256 of a stored blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    pub digest: Option<String>,
+    /// What is sent to `PUT /api/v1/vm/executions/{id}/stdin` while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+}
+
+/// A folder that is granted, with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// Its real path on the node's machine, absolute.
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^/[^\x00-\x1f\x7f-\x9f]*$")]
+    pub path: String,
+    /// Where the guest finds it, absolute; the same path when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024, pattern = r"^/[^\x00-\x1f\x7f-\x9f]*$")]
+    pub guest_path: Option<String>,
+    /// Whether the guest may change what is in it; `false` when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writable: Option<bool>,
+}
+
+/// A TCP port of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// A name or an address. A name is resolved when the execution starts.
+    #[schema(min_length = 1, max_length = 253, pattern = r"^[A-Za-z0-9.:_-]*$")]
+    pub host: String,
+    /// The port.
+    #[serde(deserialize_with = "crate::lenient::whole")]
+    #[schema(minimum = 1, maximum = 65_535)]
+    pub port: u16,
+}
+
+/// Limits of one execution, each at most what its vm allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of the guest, e.g. `64MiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub memory: Option<String>,
+    /// Units of fuel, about one a WebAssembly instruction. Only what has a limit is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_000_u64)]
+    pub fuel: Option<u64>,
+    /// Output files and standard output together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub output: Option<String>,
+    /// Log; lines over it are dropped and counted. At most 1 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
+    pub log: Option<String>,
+    /// Open files of the worker process, its own few included.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
+    #[schema(minimum = 32, maximum = 1024)]
+    pub open_files: Option<u32>,
+}
+
+/// Whether a failed execution is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retries {
+    /// How often at most, after the first time.
+    #[serde(deserialize_with = "crate::lenient::whole")]
+    #[schema(minimum = 0, maximum = 20)]
+    pub max: u32,
+    /// Seconds before the first further try, doubled for each one after it, at most an hour. 1 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
+    #[schema(minimum = 0, maximum = 3600)]
+    pub backoff_s: Option<u64>,
+}
+
+/// A try that failed and was followed by another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AttemptView {
+    /// When its worker process was started.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    pub end_time: Timestamp,
+    /// Exit code of the worker.
+    pub exit_code: Option<i32>,
+    /// Why it ended.
+    pub cause: CauseView,
+    /// What the kernel counted.
+    pub resource_usage: ResourceUsage,
 }
 
 /// How long to wait for the end.
@@ -127,6 +276,16 @@ pub struct RequestView {
     pub requires_consensus: bool,
     /// Files that were granted.
     pub inputs: Vec<Input>,
+    /// Standard input; `null` for none.
+    pub stdin: Option<Stdin>,
+    /// Folders that were granted.
+    pub folders: Vec<Folder>,
+    /// Where it may connect to.
+    pub network: Vec<Host>,
+    /// Limits of its own.
+    pub limits: Limits,
+    /// Whether it is tried again.
+    pub retries: Retries,
 }
 
 /// What the kernel counted, from the execution's own cgroup. `null`: not measurable here.
@@ -155,8 +314,10 @@ pub struct ExecutionView {
     pub end_time: Option<Timestamp>,
     /// Exit code of the worker; `null` while it runs, after a signal, and after a re-adoption.
     pub exit_code: Option<i32>,
-    /// The result, JSON text from the guest.
+    /// The result, JSON text from the guest; up to 1 MiB.
     pub output: Option<String>,
+    /// The blob that holds a longer result: `GET /api/v1/blobs/{digest}`.
+    pub output_digest: Option<String>,
     /// What the kernel counted.
     pub resource_usage: ResourceUsage,
     /// When it was accepted.
@@ -170,8 +331,8 @@ pub struct ExecutionView {
 /// Why an execution ended other than with a result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CauseView {
-    /// `guest_error`, `trap`, `guest_memory`, `out_of_memory`, `wall_time`, `cpu_time`, `output_limit`, `cancelled`,
-    /// `lease_ended`, `unknown_operation`, `worker_lost`.
+    /// `guest_error`, `exit_code`, `trap`, `stack`, `guest_memory`, `out_of_memory`, `wall_time`, `cpu_time`, `fuel`,
+    /// `output_limit`, `cancelled`, `lease_ended`, `unknown_operation`, `worker_lost`.
     pub kind: String,
     /// The same for people, with the number that was hit.
     pub message: String,
@@ -224,6 +385,11 @@ pub struct VmExecution {
     pub cause: Option<CauseView>,
     /// Files that the guest wrote.
     pub outputs: Vec<Output>,
+    /// Tries that failed before the present one.
+    pub attempts: Vec<AttemptView>,
+    /// When it is tried again, while it waits for that.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub retry_at: Option<Timestamp>,
     /// Log lines dropped over the limit.
     pub dropped_log_lines: u64,
     /// Who asked.
@@ -302,6 +468,42 @@ pub struct LogQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 0, maximum = 60)]
     pub wait: Option<u32>,
+}
+
+/// A line of a log that is followed, or its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum StreamLine {
+    /// An event `line`.
+    Line(LogLine),
+    /// An event `end`.
+    End {
+        /// Lines dropped over the limit.
+        dropped_log_lines: u64,
+    },
+}
+
+/// Which part of a standard output.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct StdoutQuery {
+    /// Skip so many bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 0, maximum = 1_000_000_000_000_u64)]
+    pub offset: Option<u64>,
+    /// Go on until the execution has ended; `false` when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow: Option<bool>,
+}
+
+/// What a standard input took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Sent {
+    /// Bytes that the guest was given.
+    pub bytes: u64,
+    /// Whether the guest ended, or closed it, before all was sent.
+    pub closed_by_guest: bool,
 }
 
 /// A stored blob.

@@ -30,15 +30,11 @@ pub fn job(vm: &str, operation: &str, parameters: Value) -> ExecuteVm {
     let parameters: Map<String, Value> =
         serde_json::from_value(parameters).expect("parameters are an object");
     ExecuteVm {
-        vm_asset_id: vm.into(),
-        operation: operation.into(),
         parameters,
         timeout: TIMEOUT,
-        cpu_time_limit: None,
         requires_consensus: false,
         allocation_duration: DURATION,
-        allocation_id: None,
-        inputs: Vec::new(),
+        ..ExecuteVm::new(vm, operation)
     }
 }
 

@@ -4,14 +4,29 @@ use super::{allocations::seconds, check, same_names, time, vm};
 use crate::problem::Draft;
 use hypermesh_mesh::{CancelOutcome, ExecuteRequest, LogPage};
 use hypermesh_model::{
-    self as model, AssetId, BlobDigest, Cause, Execution, ExecutionId, InputFile, LeaseId,
+    self as model, AssetId, BlobDigest, Cause, Execution, ExecutionId, ExecutionLimits, FolderGrant,
+    HostGrant, InputFile, LeaseId, Retries, Stdin, Terms,
 };
+use hypermesh_wire::allocations::{MAX_PRIORITY, MAX_WAIT_S};
 use hypermesh_wire::executions::{self as wire, CauseView, ConsensusState, ExecuteVm, VmExecution};
 use hypermesh_wire::{MAX_NAME, MAX_SECONDS};
 use serde_json::json;
 
 /// Most inputs of one execution: each is a link in a folder and a line in the request.
 const MAX_INPUTS: usize = 256;
+/// Most folders, and most hosts, that one execution is granted.
+const MAX_GRANTS: usize = 16;
+/// Longest path of a granted folder, in characters.
+const MAX_PATH: usize = 1024;
+/// Longest name of a host, in characters (RFC 1035, 2.3.4).
+const MAX_HOST: usize = 253;
+/// Most fuel: some days of a core.
+const MAX_FUEL: u64 = 1_000_000_000_000_000;
+/// What a worker needs for itself, and what one may have.
+const MIN_OPEN_FILES: u32 = 32;
+const MAX_OPEN_FILES: u32 = 1024;
+/// Most further tries.
+const MAX_RETRIES: u32 = 20;
 
 same_names!(shown_status: model::ExecutionStatus => wire::ExecutionStatus {
     Queued, Starting, Running, Completed, Failed, Cancelled
@@ -41,6 +56,86 @@ pub(crate) fn new(body: ExecuteVm) -> Result<ExecuteRequest, Draft> {
             .enumerate()
             .map(|(i, given)| input(i, given))
             .collect::<Result<_, _>>()?,
+        stdin: stdin(body.stdin.unwrap_or_default())?,
+        folders: each("folders", body.folders, folder)?,
+        network: each("network", body.network, host)?,
+        limits: limits(body.limits.unwrap_or_default())?,
+        retries: retries(body.retries)?,
+        wait_seconds: body.wait_s.map(|wait| check::range("wait_s", wait, 0, MAX_WAIT_S)).transpose()?,
+        priority: check::range(
+            "priority",
+            body.priority.unwrap_or(Terms::DEFAULT_PRIORITY),
+            0,
+            MAX_PRIORITY,
+        )?,
+    })
+}
+
+fn each<T, U>(member: &str, given: Vec<T>, read: fn(&str, T) -> Result<U, Draft>) -> Result<Vec<U>, Draft> {
+    if given.len() > MAX_GRANTS {
+        return Err(Draft::invalid(member, format!("`{member}` may have {MAX_GRANTS} entries")));
+    }
+    given.into_iter().enumerate().map(|(i, one)| read(&format!("{member}[{i}]"), one)).collect()
+}
+
+fn stdin(given: wire::Stdin) -> Result<Stdin, Draft> {
+    match (given.digest, given.stream.unwrap_or(false)) {
+        (None, false) => Ok(Stdin::Closed),
+        (None, true) => Ok(Stdin::Stream),
+        (Some(digest), false) => Ok(Stdin::Blob(check::id("stdin.digest", &digest, BlobDigest::parse)?)),
+        (Some(_), true) => Err(Draft::invalid("stdin", "`stdin` is either a `digest` or a `stream`")),
+    }
+}
+
+fn folder(member: &str, given: wire::Folder) -> Result<FolderGrant, Draft> {
+    let absolute = |name: &str, path: String| {
+        let member = format!("{member}.{name}");
+        let path = check::text(&member, path, 1, MAX_PATH)?;
+        let odd = path.split('/').skip(1).any(|part| matches!(part, "." | ".."));
+        if !path.starts_with('/') || odd {
+            return Err(Draft::invalid(
+                &member,
+                format!("`{member}` must be absolute, without `.` and `..`"),
+            ));
+        }
+        Ok(path)
+    };
+    let path = absolute("path", given.path)?;
+    let guest_path = given.guest_path.map_or_else(|| Ok(path.clone()), |p| absolute("guest_path", p))?;
+    Ok(FolderGrant { path: path.into(), guest_path, writable: given.writable.unwrap_or(false) })
+}
+
+fn host(member: &str, given: wire::Host) -> Result<HostGrant, Draft> {
+    let name = format!("{member}.host");
+    let host = check::text(&name, given.host, 1, MAX_HOST)?;
+    if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:_-".contains(&b)) {
+        return Err(Draft::invalid(&name, format!("`{name}` must be a host's name or address")));
+    }
+    Ok(HostGrant { host, port: check::range(&format!("{member}.port"), given.port, 1, u16::MAX)? })
+}
+
+fn limits(given: wire::Limits) -> Result<ExecutionLimits, Draft> {
+    let size = |name: &str, text: Option<String>| {
+        text.map(|text| check::size(&format!("limits.{name}"), &text)).transpose()
+    };
+    Ok(ExecutionLimits {
+        memory: size("memory", given.memory)?,
+        fuel: given.fuel.map(|fuel| check::range("limits.fuel", fuel, 1, MAX_FUEL)).transpose()?,
+        output: size("output", given.output)?,
+        log: size("log", given.log)?,
+        open_files: given
+            .open_files
+            .map(|files| check::range("limits.open_files", files, MIN_OPEN_FILES, MAX_OPEN_FILES))
+            .transpose()?,
+    })
+}
+
+fn retries(given: Option<wire::Retries>) -> Result<Retries, Draft> {
+    let Some(given) = given else { return Ok(Retries::default()) };
+    let backoff = given.backoff_s.unwrap_or(1);
+    Ok(Retries {
+        max: check::range("retries.max", given.max, 0, MAX_RETRIES)?,
+        backoff_seconds: check::range("retries.backoff_s", backoff, 0, model::MAX_BACKOFF_SECONDS)?,
     })
 }
 
@@ -69,6 +164,7 @@ pub(crate) fn shown(execution: Execution) -> VmExecution {
             end_time: execution.ended_at.map(time),
             exit_code: execution.exit_code,
             output: execution.output,
+            output_digest: execution.output_blob.map(Into::into),
             resource_usage: shown_usage(&execution.usage),
             queued_at: time(execution.queued_at),
             running_at: execution.running_at.map(time),
@@ -78,6 +174,8 @@ pub(crate) fn shown(execution: Execution) -> VmExecution {
         proxy_address: None,
         cause: execution.cause.as_ref().map(shown_cause),
         outputs: execution.outputs.into_iter().map(output).collect(),
+        attempts: execution.attempts.iter().map(shown_attempt).collect(),
+        retry_at: execution.retry_at.map(time),
         dropped_log_lines: execution.dropped_log_lines,
         requester_id: execution.requester.0,
     }
@@ -92,6 +190,47 @@ fn shown_request(request: model::ExecutionRequest) -> wire::RequestView {
         cpu_time_limit: request.cpu_limit_seconds,
         requires_consensus: request.requires_consensus,
         inputs: request.inputs.into_iter().map(input).collect(),
+        stdin: match request.stdin {
+            Stdin::Closed => None,
+            Stdin::Blob(digest) => Some(wire::Stdin { digest: Some(digest.into()), stream: None }),
+            Stdin::Stream => Some(wire::Stdin { digest: None, stream: Some(true) }),
+        },
+        folders: request.folders.into_iter().map(shown_folder).collect(),
+        network: request
+            .network
+            .into_iter()
+            .map(|grant| wire::Host { host: grant.host, port: grant.port })
+            .collect(),
+        limits: shown_limits(&request.limits),
+        retries: wire::Retries { max: request.retries.max, backoff_s: Some(request.retries.backoff_seconds) },
+    }
+}
+
+fn shown_folder(grant: FolderGrant) -> wire::Folder {
+    wire::Folder {
+        path: grant.path.to_string_lossy().into_owned(),
+        guest_path: Some(grant.guest_path),
+        writable: Some(grant.writable),
+    }
+}
+
+fn shown_limits(limits: &ExecutionLimits) -> wire::Limits {
+    wire::Limits {
+        memory: limits.memory.map(check::size_text),
+        fuel: limits.fuel,
+        output: limits.output.map(check::size_text),
+        log: limits.log.map(check::size_text),
+        open_files: limits.open_files,
+    }
+}
+
+fn shown_attempt(attempt: &model::Attempt) -> wire::AttemptView {
+    wire::AttemptView {
+        start_time: attempt.started_at.map(time),
+        end_time: time(attempt.ended_at),
+        exit_code: attempt.exit_code,
+        cause: shown_cause(&attempt.cause),
+        resource_usage: shown_usage(&attempt.usage),
     }
 }
 
@@ -125,6 +264,9 @@ fn sentence(cause: &Cause) -> String {
             format!("it used {used_ms} ms of CPU time; its limit is {limit_ms} ms")
         }
         Cause::OutputLimit { limit } => format!("it wrote more than its limit of {limit}"),
+        Cause::ExitCode { code } => format!("it exited with code {code}"),
+        Cause::Fuel { limit } => format!("it used all its fuel, {limit} units"),
+        Cause::Stack { limit, backtrace: _ } => format!("its stack grew over its limit of {limit}"),
         Cause::Cancelled { by } => format!("cancelled by {by}"),
         Cause::LeaseEnded { lease } => format!("its allocation {lease} ended before it did"),
         Cause::UnknownOperation { known } => {
@@ -134,10 +276,13 @@ fn sentence(cause: &Cause) -> String {
     }
 }
 
+/// A line of a log as a caller sees it.
+pub(crate) fn line(line: model::LogLine) -> wire::LogLine {
+    wire::LogLine { at: time(line.at), level: line.level, message: line.message }
+}
+
 /// A page of a log as a caller sees it.
 pub(crate) fn logs(id: ExecutionId, page: LogPage) -> wire::Logs {
-    let line =
-        |line: model::LogLine| wire::LogLine { at: time(line.at), level: line.level, message: line.message };
     wire::Logs {
         execution_id: id.into(),
         lines: page.lines.into_iter().map(line).collect(),

@@ -61,7 +61,7 @@ async fn follow_events(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-fn last_seen(headers: &HeaderMap) -> Answer<Option<u64>> {
+pub(super) fn last_seen(headers: &HeaderMap) -> Answer<Option<u64>> {
     let text = header_text(headers, &LAST_EVENT_ID)?;
     let number = text.map(str::parse).transpose();
     let number = number

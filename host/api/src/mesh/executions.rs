@@ -49,9 +49,13 @@ async fn execute_vm(
     if let Some(lease) = request.lease.as_ref().and_then(|id| state.mesh.lease(id).ok()) {
         caller.must_use(&lease.requester, "allocation")?;
     }
-    let started = state.mesh.execute(caller.subject(), request).await;
+    let waits = !wait.is_zero();
+    let started = state.mesh.execute(caller.subject(), request, waits).await;
     let execution = started.map_err(|error| Draft::from(error).naming("vm_asset_id"))?;
     let execution = wait_for(&state, &execution.id, wait).await?;
+    if waits && !execution.status.is_final() {
+        state.mesh.settle().await?;
+    }
     let location = format!("/api/v1/vm/executions/{}", execution.id);
     Ok(Created { location, body: convert::executions::shown(execution) })
 }

@@ -3,6 +3,9 @@
 //! Uploads what the node lacks, follows the log, fetches the outputs. A guest that ends without a result is told with
 //! its cause and exits 1. Interrupting this command doesn't end the execution: it says how to.
 
+mod flow;
+pub(crate) mod terms;
+
 use crate::commands::exec;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -21,9 +24,13 @@ use hypermesh_wire::executions::{ExecuteVm, ExecutionStatus, Input, VmExecution}
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use terms::Terms;
 
 /// Seconds that an allocation made for an execution may outlive its time limit: starting and ending take some.
 const SLACK: u64 = 60;
+
+/// The type of a package that is a `wasi:cli/command`.
+pub(crate) const COMMAND: &str = "command";
 
 /// `run …`
 #[derive(Debug, Args)]
@@ -61,6 +68,8 @@ pub(crate) struct Arguments {
     /// Fetch the files that the guest writes into this folder
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 /// Runs `run …`.
@@ -75,14 +84,26 @@ pub(crate) fn run(context: &Context, mut arguments: Arguments) -> anyhow::Result
     let wanted = wanted(&client, &arguments)?;
     let vm = vm::ensure(&client, &application.id, &wanted).context("installing the package")?;
     let inputs = files.iter_mut().map(|file| job::grant(&client, file)).collect::<anyhow::Result<_>>()?;
-    let request = request(vm.id, operation, inputs, &mut arguments);
+    let mut request = request(vm.id, operation, inputs, &mut arguments);
+    arguments.terms.apply(&client, &mut request)?;
+    let is_command = application.application_type == COMMAND;
+    if is_command {
+        request.parameters = arguments.terms.command_parameters();
+    } else {
+        arguments.terms.refuse_for_job()?;
+    }
 
     let started = client.execute(&request, 0)?;
     let talk = context.talk;
     crate::say!("{}", talk.faint(&format!("{} {}: {}", application.name, application.version, started.id)));
-    let execution = follow::follow(&client, &started.id, talk)
-        .with_context(|| format!("{} may still run; see `hypermesh exec get {0}`", started.id))?;
-    finish(context, &client, &execution, arguments.output_dir.as_deref())
+    let followed = if is_command {
+        flow::command(&client, &started.id, arguments.terms.streams_stdin(), talk)
+    } else {
+        follow::follow(&client, &started.id, talk)
+    };
+    let execution =
+        followed.with_context(|| format!("{} may still run; see `hypermesh exec get {0}`", started.id))?;
+    finish(context, &client, &execution, arguments.output_dir.as_deref(), is_command)
 }
 
 /// The files to grant. Guests see names only, so two files of one name can't be told apart.
@@ -130,15 +151,13 @@ fn request(
         None => std::mem::take(&mut arguments.parameters).into_iter().collect(),
     };
     ExecuteVm {
-        vm_asset_id,
-        operation,
         parameters,
         timeout: arguments.timeout,
         cpu_time_limit: arguments.cpu_time,
-        requires_consensus: true,
         allocation_duration: (arguments.timeout + SLACK).min(MAX_SECONDS),
         allocation_id: arguments.alloc.take(),
         inputs,
+        ..ExecuteVm::new(vm_asset_id, operation)
     }
 }
 
@@ -147,6 +166,7 @@ fn finish(
     client: &Client,
     execution: &VmExecution,
     output_dir: Option<&Path>,
+    is_command: bool,
 ) -> anyhow::Result<()> {
     let talk = context.talk;
     if execution.dropped_log_lines > 0 {
@@ -169,12 +189,15 @@ fn finish(
         }
     }
     match (context.output.format, &execution.execution.output) {
+        // A command's standard output is its result.
+        (Format::Table, Some(_)) if is_command => {}
         (Format::Table, Some(result)) => print(&(exec::pretty(result) + "\n"))?,
         (Format::Table, None) => {}
         (Format::Json | Format::Yaml, _) => context.output.show(execution, |_, _| String::new())?,
     }
     match execution.status {
         ExecutionStatus::Completed => Ok(()),
+        ExecutionStatus::Failed if is_command => Err(Failure::Quiet(summary::exit_code(execution)).into()),
         ExecutionStatus::Failed
         | ExecutionStatus::Cancelled
         | ExecutionStatus::Queued

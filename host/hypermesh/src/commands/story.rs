@@ -14,7 +14,7 @@ use hypermesh_model::Bytes;
 use hypermesh_wire::allocations::{Allocation, CreateAllocation, EnforcementState, Requirements};
 use hypermesh_wire::assets::{Asset, AssetQuery, AssetType};
 use hypermesh_wire::executions::{ExecuteVm, ExecutionStatus, Input, VmExecution};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// The sample job.
@@ -181,14 +181,10 @@ fn is_hardware(asset_type: AssetType) -> bool {
 
 fn request(vm_asset_id: String, operation: String, lease: &Allocation, input: Input) -> ExecuteVm {
     ExecuteVm {
-        vm_asset_id,
-        operation,
-        parameters: Map::new(),
         timeout: JOB_SECONDS,
-        cpu_time_limit: None,
-        requires_consensus: true,
         allocation_duration: LEASE_SECONDS,
         allocation_id: Some(lease.id.clone()),
         inputs: vec![input],
+        ..ExecuteVm::new(vm_asset_id, operation)
     }
 }

@@ -43,3 +43,10 @@ fn wall_seconds(execution: &VmExecution) -> Option<f64> {
     let times = &execution.execution;
     Some(times.end_time?.duration_since(times.start_time?).as_secs_f64())
 }
+
+/// What this program exits with for a command that failed: the command's own code where it gave one.
+pub(crate) fn exit_code(execution: &VmExecution) -> u8 {
+    let own = execution.cause.as_ref().filter(|cause| cause.kind == "exit_code");
+    let code = own.and_then(|cause| cause.data.get("code")).and_then(serde_json::Value::as_u64);
+    code.and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0).unwrap_or(1)
+}

@@ -55,6 +55,21 @@ use hypermesh_telemetry::CreateOutcome;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+/// The lease of an execution that brings its own.
+#[derive(Debug)]
+pub(crate) struct ForExecution {
+    /// Its id.
+    pub(crate) id: LeaseId,
+    /// Percent of the CPU.
+    pub(crate) amount: f64,
+    /// Its longest life.
+    pub(crate) duration_seconds: u64,
+    /// How long it may wait for room; `None` refuses at once.
+    pub(crate) wait_seconds: Option<u64>,
+    /// Who is served first.
+    pub(crate) priority: u8,
+}
+
 /// A lease, and whether it was made by an earlier request with the same key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Allocated {
@@ -251,26 +266,25 @@ impl Mesh {
         Ok(lease)
     }
 
-    /// Enters a lease that an execution needs now.
+    /// Enters a lease that an execution needs now, or as soon as there is room.
     pub(crate) fn reserve_for_execution(
         &self,
         by: &Subject,
         asset: &Asset,
-        amount: f64,
-        duration_seconds: u64,
+        terms: &ForExecution,
         wanted: &Wanted,
     ) -> Result<Lease, MeshError> {
         let request = AllocationRequest {
             asset_id: asset.id.clone(),
-            amount,
-            duration_seconds,
+            amount: terms.amount,
+            duration_seconds: terms.duration_seconds,
             requirements: crate::requests::Requirements::default(),
-            terms: Terms::default(),
+            terms: Terms { priority: terms.priority, ..Terms::default() },
             start: None,
-            wait_seconds: None,
+            wait_seconds: terms.wait_seconds,
             idempotency_key: None,
         };
-        let (lease, _) = self.enter(by, asset, &request, wanted, &LeaseId::generate())?;
+        let (lease, _) = self.enter(by, asset, &request, wanted, &terms.id)?;
         Ok(Lease { unit: "percentage".into(), for_execution: true, ..lease })
     }
 

@@ -1,32 +1,79 @@
 //! The folder of one execution: what the node gives the worker, and what the worker leaves.
 //!
 //! ```text
-//! job.json      what to run and within which limits (node → worker)
-//! in/           granted inputs, hard links to the blob store
+//! in/           granted inputs, hard links to the blob store; where there are any
 //! log.jsonl     one line of JSON a log line (worker → node)
-//! outcome.json  how it ended (worker → node), renamed into place when whole
+//! outcome.json  how it ended (worker → node): a line of JSON, then the bytes of the result
 //! out/          files that the guest wrote
+//! stdout        what a command wrote to standard output
 //! stderr.txt    what the worker process itself said, when it failed
 //! ```
-//! Files and not pipes, so that a worker outlives a crash of the node and its result is still there afterwards. What a
+//! The worker has no filesystem and gets these as descriptors. Files and not pipes, so that a worker outlives a crash of the node and its result is still there afterwards. What a
 //! worker wrote is read with a cap and believed only as text: it may have been taken over by its guest.
 
 use crate::blobs::{BlobStore, Receiving};
 use crate::error::MeshError;
-use hypermesh_engine::{JobOutcome, JobSpec};
+use crate::workers::{Descriptors, Role};
+use hypermesh_engine::JobOutcome;
 use hypermesh_model::{ExecutionId, InputFile, LogLine};
+use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+/// Result text of a guest that is kept in its record; a longer one becomes a blob.
+pub const MAX_INLINE_RESULT: usize = 1 << 20;
 /// Result text of a guest.
-pub const MAX_RESULT_BYTES: u64 = 1 << 20;
+pub const MAX_RESULT_BYTES: u64 = 16 << 20;
 /// Log text of a guest; what comes after is counted and dropped.
 pub const MAX_LOG_BYTES: u64 = 1 << 20;
-/// `outcome.json`: the result escaped as JSON, plus a backtrace.
+/// The first line of `outcome.json`: a backtrace, the names of outputs, operations with their schemas.
 const MAX_OUTCOME_BYTES: u64 = 8 << 20;
 /// The worker's own words.
 const MAX_STDERR_BYTES: u64 = 4096;
+
+/// What an execution needs of its folder.
+pub(crate) struct Needs<'a> {
+    pub(crate) inputs: &'a [InputFile],
+    pub(crate) blobs: &'a BlobStore,
+    /// Whether it may write files.
+    pub(crate) outputs: bool,
+    /// Whether it has a standard output of its own.
+    pub(crate) stdout: bool,
+    /// The user that its worker will be.
+    pub(crate) uid: Option<u32>,
+}
+
+/// What a worker left.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended. A result in it is empty: it is beside it.
+    pub ended: JobOutcome,
+    /// JSON text.
+    pub result: String,
+}
+
+/// Records how it ended. The result goes behind the record as it is, unescaped.
+///
+/// # Errors
+/// When the disk refuses.
+pub(crate) fn write_outcome(file: File, mut ended: JobOutcome) -> io::Result<()> {
+    let result = match &mut ended {
+        JobOutcome::Completed { result, .. } => std::mem::take(result),
+        JobOutcome::Described(_) | JobOutcome::Failed { .. } => String::new(),
+    };
+    let mut writer = BufWriter::new(file);
+    serde_json::to_writer(&mut writer, &ended)?;
+    writer.write_all(b"\n")?;
+    writer.write_all(result.as_bytes())?;
+    writer.flush()
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, MeshError> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fault("opening a folder")(e.into()))
+}
 
 /// The folder of one execution.
 #[derive(Debug, Clone)]
@@ -66,52 +113,48 @@ impl Folder {
         self.file("out")
     }
 
-    /// Makes the folder anew and links the inputs into it.
+    /// Makes the folder anew, links the inputs into it, and opens what the worker writes.
     ///
     /// # Errors
     /// [`MeshError::NotFound`] when an input is gone; a fault when the disk refuses.
-    pub fn prepare(
-        &self,
-        inputs: &[InputFile],
-        blobs: &BlobStore,
-    ) -> Result<Vec<(String, PathBuf)>, MeshError> {
-        self.remove()?;
-        fs::create_dir_all(self.file("in")).map_err(fault("making a folder"))?;
-        fs::create_dir_all(self.outputs()).map_err(fault("making a folder"))?;
-        let mut granted = Vec::with_capacity(inputs.len());
-        for (index, input) in inputs.iter().enumerate() {
-            let link = self.file("in").join(index.to_string());
-            fs::hard_link(blobs.path(Receiving::Blob, &input.digest), &link)
-                .map_err(|_| MeshError::not_found("blob", &input.digest))?;
-            granted.push((input.name.clone(), link));
+    pub(crate) fn prepare(&self, needs: &Needs<'_>, fds: &mut Descriptors) -> Result<(), MeshError> {
+        if self.0.exists() {
+            self.remove()?;
         }
-        Ok(granted)
+        fs::create_dir(&self.0).map_err(fault("making a folder"))?;
+        fds.add(Role::Log, self.create("log.jsonl")?);
+        fds.add(Role::Outcome, self.create("outcome.json")?);
+        fds.add(Role::Stderr, self.create("stderr.txt")?);
+        if needs.stdout {
+            fds.add(Role::Stdout, self.create("stdout")?);
+        }
+        if !needs.inputs.is_empty() {
+            let folder = self.file("in");
+            fs::create_dir(&folder).map_err(fault("making a folder"))?;
+            for (index, input) in needs.inputs.iter().enumerate() {
+                fs::hard_link(
+                    needs.blobs.path(Receiving::Blob, &input.digest),
+                    folder.join(index.to_string()),
+                )
+                .map_err(|_| MeshError::not_found("blob", &input.digest))?;
+            }
+            fds.add(Role::Inputs, open_folder(&folder)?);
+        }
+        if needs.outputs {
+            let folder = self.outputs();
+            fs::create_dir(&folder).map_err(fault("making a folder"))?;
+            if let Some(uid) = needs.uid {
+                let (user, group) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(uid));
+                rustix::fs::chown(&folder, Some(user), Some(group))
+                    .map_err(|e| fault("giving a folder away")(e.into()))?;
+            }
+            fds.add(Role::Outputs, open_folder(&folder)?);
+        }
+        Ok(())
     }
 
-    /// Writes what the worker is told.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn write_job(&self, job: &JobSpec) -> Result<(), MeshError> {
-        let text = serde_json::to_vec(job)
-            .map_err(|e| MeshError::Internal { doing: "writing a job", source: Box::new(e) })?;
-        fs::write(self.file("job.json"), text).map_err(fault("writing a job"))
-    }
-
-    /// Reads what the worker is told.
-    ///
-    /// # Errors
-    /// When the file is missing or not a job.
-    pub fn read_job(&self) -> io::Result<JobSpec> {
-        Ok(serde_json::from_slice(&fs::read(self.file("job.json"))?)?)
-    }
-
-    /// The file for the worker's own words.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn create_stderr(&self) -> Result<File, MeshError> {
-        File::create(self.file("stderr.txt")).map_err(fault("making a file"))
+    fn create(&self, name: &str) -> Result<File, MeshError> {
+        File::create_new(self.file(name)).map_err(fault("making a file"))
     }
 
     /// What the worker itself said, its first bytes.
@@ -125,48 +168,21 @@ impl Folder {
         String::from_utf8_lossy(&text).trim().to_owned()
     }
 
-    /// Records how it ended; whole or not at all.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn write_outcome(&self, outcome: &JobOutcome) -> io::Result<()> {
-        let temporary = self.file("outcome.tmp");
-        fs::write(&temporary, serde_json::to_vec(outcome)?)?;
-        fs::rename(temporary, self.file("outcome.json"))
-    }
-
     /// How it ended; `None` when the worker left nothing that can be read.
-    pub fn read_outcome(&self) -> Option<JobOutcome> {
-        let mut text = Vec::new();
-        File::open(self.file("outcome.json")).ok()?.take(MAX_OUTCOME_BYTES).read_to_end(&mut text).ok()?;
-        serde_json::from_slice(&text).ok()
+    pub fn read_outcome(&self) -> Option<Outcome> {
+        let file = File::open(self.file("outcome.json")).ok()?;
+        let mut reader = BufReader::new(file.take(MAX_OUTCOME_BYTES + MAX_RESULT_BYTES));
+        let mut head = Vec::new();
+        (&mut reader).take(MAX_OUTCOME_BYTES).read_until(b'\n', &mut head).ok()?;
+        let ended: JobOutcome = serde_json::from_slice(&head).ok()?;
+        let mut result = Vec::new();
+        reader.read_to_end(&mut result).ok()?;
+        Some(Outcome { ended, result: String::from_utf8(result).ok()? })
     }
 
-    /// Log lines from the `after`th on, at most `limit`, and whether that was all there is now. A line that is not
-    /// whole yet is left for later; one that is not a log line is shown as it is.
-    ///
-    /// # Errors
-    /// When the file can't be read; a missing one is empty.
-    pub fn read_log(&self, after: u64, limit: usize) -> io::Result<Vec<LogLine>> {
-        let file = match File::open(self.log()) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        // JSON escapes make a line at most six times as long as its text.
-        let mut reader = BufReader::new(file.take(6 * MAX_LOG_BYTES + (1 << 20)));
-        let (mut lines, mut line, mut number) = (Vec::new(), Vec::new(), 0u64);
-        while lines.len() < limit {
-            line.clear();
-            if reader.read_until(b'\n', &mut line)? == 0 || line.last() != Some(&b'\n') {
-                break;
-            }
-            number += 1;
-            if number > after {
-                lines.push(parse_line(&line));
-            }
-        }
-        Ok(lines)
+    /// What a command writes to standard output.
+    pub fn stdout(&self) -> PathBuf {
+        self.file("stdout")
     }
 
     /// A file that the guest wrote, if there is one of that name.
@@ -191,7 +207,7 @@ impl Folder {
     }
 }
 
-fn parse_line(line: &[u8]) -> LogLine {
+pub(super) fn parse_line(line: &[u8]) -> LogLine {
     serde_json::from_slice(line).unwrap_or_else(|_| LogLine {
         at: hypermesh_model::Timestamp::now(),
         level: "error".into(),
@@ -202,21 +218,20 @@ fn parse_line(line: &[u8]) -> LogLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
-    fn a_log_is_read_in_pages_and_half_a_line_waits() {
+    fn a_result_is_beside_its_outcome() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::at(dir.path());
-        assert!(folder.read_log(0, 10).unwrap().is_empty());
-        let mut file = File::create(folder.log()).unwrap();
-        for n in 0..5 {
-            writeln!(file, r#"{{"at":"2026-01-01T00:00:00Z","level":"info","message":"{n}"}}"#).unwrap();
-        }
-        write!(file, r#"{{"at":"2026"#).unwrap();
-        let page = folder.read_log(2, 2).unwrap();
-        assert_eq!(page.iter().map(|l| l.message.as_str()).collect::<Vec<_>>(), ["2", "3"]);
-        assert_eq!(folder.read_log(4, 10).unwrap().len(), 1);
+        assert!(folder.read_outcome().is_none());
+        let ended =
+            JobOutcome::Completed { result: "{\"a\":\n1}".into(), outputs: Vec::new(), dropped_log_lines: 3 };
+        write_outcome(folder.create("outcome.json").unwrap(), ended).unwrap();
+        let Outcome { ended, result } = folder.read_outcome().unwrap();
+        assert_eq!(result, "{\"a\":\n1}");
+        assert!(matches!(ended, JobOutcome::Completed { dropped_log_lines: 3, .. }));
+        fs::write(dir.path().join("outcome.json"), "{\"compl").unwrap();
+        assert!(folder.read_outcome().is_none());
     }
 
     #[test]

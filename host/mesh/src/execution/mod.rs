@@ -3,30 +3,40 @@
 //! The request is checked, its lease reserved and both recorded in one commit; then a driver task owns the execution
 //! until its final record (`drive`). The REST process never runs a guest.
 
+mod begin;
+mod describe;
 mod drive;
+mod finish;
 mod folder;
+mod follow;
+mod network;
 mod supervision;
+mod watch;
 pub mod worker;
 
-pub use drive::{Begin, drive};
+pub(crate) use begin::worker_uid;
+pub(crate) use drive::{Begin, drive};
 pub use folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
+pub use follow::{FileFollower, LogFollower};
 pub use supervision::{MAX_LIVE_EXECUTIONS, Supervision};
 
 use crate::Mesh;
-use crate::allocation::DEFAULT_PIDS;
+use crate::allocation::{DEFAULT_PIDS, ForExecution};
 use crate::blobs::Receiving;
 use crate::error::MeshError;
-use crate::requests::{CancelOutcome, ExecuteRequest, LogPage};
+use crate::records::WaitingRecord;
+use crate::requests::{CancelOutcome, ExecuteRequest};
+use crate::workers::Slot;
 use hypermesh_model::{
-    Asset, Bytes, Cause, EventKind, Execution, ExecutionId, ExecutionRequest, ExecutionStatus, Lease,
-    LeaseStatus, MilliCpu, Package, ResourceUsage, Subject, Timestamp, VmSpec, World,
+    Asset, BlobDigest, Bytes, Cause, EventKind, Execution, ExecutionId, ExecutionRequest, ExecutionStatus,
+    Lease, LeaseId, LeaseStatus, MilliCpu, Package, ResourceUsage, Stdin, Subject, Timestamp, VmSpec, World,
 };
 use hypermesh_planner::Wanted;
 use hypermesh_store::Batch;
 use serde_json::json;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Memory of a worker process beside its guest's: the runtime, the compiled code's data, buffers. Measured: 15 MiB
 /// resident for a small guest; the rest is room for results and logs, which are bounded.
@@ -35,16 +45,19 @@ pub const WORKER_OVERHEAD: Bytes = Bytes::mib(24);
 pub const MIN_EXECUTION_MEMORY: Bytes = Bytes::mib(32);
 /// Most inputs of one execution.
 pub const MAX_INPUTS: usize = 256;
-/// How often a log that is waited for is looked at. The worker writes a file and knows no reader.
-const LOG_POLL: Duration = Duration::from_millis(50);
-
 impl Mesh {
-    /// Starts an execution. The answer comes when it is recorded, before it has run.
+    /// Starts an execution. The answer comes when it is recorded, before it has run. With `soon` the caller waits for the
+    /// end: then the record is safe from a crash of the node, and from one of the machine only after [`Mesh::settle`].
     ///
     /// # Errors
     /// [`MeshError::NotFound`] for the vm; [`MeshError::Unfit`] for a lease, an input or an operation that the
     /// package doesn't have; [`MeshError::Refused`] without capacity; [`MeshError::Busy`] at [`MAX_LIVE_EXECUTIONS`].
-    pub async fn execute(&self, by: &Subject, request: ExecuteRequest) -> Result<Execution, MeshError> {
+    pub async fn execute(
+        &self,
+        by: &Subject,
+        request: ExecuteRequest,
+        soon: bool,
+    ) -> Result<Execution, MeshError> {
         let asset = self.asset(&request.vm_asset_id)?;
         let vm = asset
             .vm
@@ -52,14 +65,12 @@ impl Mesh {
             .ok_or_else(|| MeshError::unfit("vm_asset_id", format!("asset `{}` is not a vm", asset.id)))?;
         let package = self.package_of(&asset, &vm)?;
         let operation = operation(&request, &vm, &package)?;
-        for (index, input) in request.inputs.iter().enumerate() {
-            self.blobs.get(Receiving::Blob, &input.digest).map_err(|_| {
-                let detail =
-                    format!("there is no blob `{}`; upload it first: POST /api/v1/blobs", input.digest);
-                MeshError::unfit(format!("inputs[{index}].digest"), detail)
-            })?;
-        }
-        let lease = self.lease_for(by, &asset, &vm, &request)?;
+        self.check_granted(&request)?;
+        let stdin = match request.stdin {
+            Stdin::Stream => Some(io::pipe().map_err(|e| MeshError::internal("making a pipe")(Box::new(e)))?),
+            Stdin::Closed | Stdin::Blob(_) => None,
+        };
+        let (lease, entered, slot) = self.lease_for(by, &asset, &vm, &request)?;
         let execution = Execution {
             id: ExecutionId::generate(),
             vm_asset_id: asset.id.clone(),
@@ -73,6 +84,11 @@ impl Mesh {
                 cpu_limit_seconds: request.cpu_limit_seconds,
                 requires_consensus: request.requires_consensus,
                 inputs: request.inputs,
+                stdin: request.stdin,
+                folders: request.folders,
+                network: request.network,
+                limits: request.limits,
+                retries: request.retries,
             },
             status: ExecutionStatus::Queued,
             queued_at: Timestamp::now(),
@@ -80,43 +96,112 @@ impl Mesh {
             running_at: None,
             ended_at: None,
             worker: None,
+            leaf: String::new(),
+            cpu_before_ns: 0,
+            attempts: Vec::new(),
+            retry_at: None,
             exit_code: None,
             output: None,
+            output_blob: None,
             cause: None,
             outputs: Vec::new(),
             dropped_log_lines: 0,
             usage: ResourceUsage::default(),
         };
+        let started = Started { execution, lease, entered, slot, stdin, soon };
         // From here on it is finished even if the caller hangs up: the ledger holds its lease already.
         let mesh = self.clone();
-        self.spawned(async move { mesh.record_and_drive(execution, lease).await }).await?
+        self.spawned(async move { mesh.record_and_drive(started).await }).await?
     }
 
-    async fn record_and_drive(&self, execution: Execution, lease: Lease) -> Result<Execution, MeshError> {
-        let entered = self.supervision.enter(&execution.id, &execution.vm_asset_id, &lease.id);
-        let give_up = |error: MeshError| {
-            self.supervision.leave(&execution.id);
-            if lease.for_execution {
-                self.ledger.remove(&lease.id);
-            }
-            Err(error)
+    /// Makes all that was recorded so far safe from a crash of the machine.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn settle(&self) -> Result<(), MeshError> {
+        self.commit(Batch::new(), "syncing the store").await
+    }
+
+    /// What a request names must be there, and be allowed.
+    fn check_granted(&self, request: &ExecuteRequest) -> Result<(), MeshError> {
+        let missing = |member: String, digest: &BlobDigest| {
+            let detail = format!("there is no blob `{digest}`; upload it first: POST /api/v1/blobs");
+            MeshError::unfit(member, detail)
         };
-        let Some(driven) = entered else {
+        for (index, input) in request.inputs.iter().enumerate() {
+            let found = self.blobs.get(Receiving::Blob, &input.digest);
+            found.map_err(|_| missing(format!("inputs[{index}].digest"), &input.digest))?;
+        }
+        if let Stdin::Blob(digest) = &request.stdin {
+            self.blobs.get(Receiving::Blob, digest).map_err(|_| missing("stdin".into(), digest))?;
+        }
+        for (index, folder) in request.folders.iter().enumerate() {
+            let member = format!("folders[{index}].path");
+            // As it is now: a link that is changed later leads to what it leads to then, so the grant is by what it is.
+            let path = folder.path.canonicalize().map_err(|error| {
+                MeshError::unfit(&member, format!("`{}` can't be granted: {error}", folder.path.display()))
+            })?;
+            let allowed = self.settings.grant_folders.iter().any(|allowed| path.starts_with(allowed));
+            if path != folder.path || !path.is_dir() {
+                let detail = format!("`{}` is not a folder by its real path", folder.path.display());
+                return Err(MeshError::unfit(member, detail));
+            }
+            if !allowed {
+                let detail = format!(
+                    "`{}` is not below a folder that this node grants; its operator lists those in `grant_folders`",
+                    path.display()
+                );
+                return Err(MeshError::Forbidden { detail });
+            }
+        }
+        Ok(())
+    }
+
+    async fn record_and_drive(&self, started: Started) -> Result<Execution, MeshError> {
+        let Started { execution, lease, entered, slot, stdin, soon } = started;
+        let entered_driver = self.supervision.enter(&execution.id, &execution.vm_asset_id, &lease.id, stdin);
+        let Some(driven) = entered_driver else {
+            self.give_up(&execution, &lease, slot).await;
             let detail = format!("{MAX_LIVE_EXECUTIONS} executions are queued or run; try again later");
-            return give_up(MeshError::Busy { detail });
+            return Err(MeshError::Busy { detail });
         };
         let mut batch = Batch::new();
         if lease.for_execution {
             batch.put(&self.tables.leases, lease.clone());
+            if let Some(Waits(wanted)) = entered {
+                batch.put(&self.tables.waiting, WaitingRecord { lease: lease.id.clone(), wanted });
+                batch.event(
+                    EventKind::AllocationQueued,
+                    lease.id.as_str(),
+                    crate::allocation::event_data(&lease),
+                );
+            }
         }
         batch.put(&self.tables.executions, execution.clone());
         batch.event(EventKind::ExecutionQueued, execution.id.as_str(), event_data(&execution));
-        if let Err(error) = self.commit(batch, "recording an execution").await {
-            return give_up(error);
+        let committed = if soon {
+            self.commit_intention(batch, "recording an execution").await
+        } else {
+            self.commit(batch, "recording an execution").await
+        };
+        if let Err(error) = committed {
+            self.give_up(&execution, &lease, slot).await;
+            return Err(error);
         }
-        let begin = Begin::Fresh { lease: Box::new(lease) };
+        self.wake_life();
+        let begin = Begin::Fresh { lease: Box::new(lease), slot };
         tokio::spawn(drive(self.clone(), execution.clone(), driven, begin));
         Ok(execution)
+    }
+
+    async fn give_up(&self, execution: &Execution, lease: &Lease, slot: Option<Box<Slot>>) {
+        self.supervision.leave(&execution.id);
+        if let Some(slot) = slot {
+            self.discard_own(*slot).await;
+        }
+        if lease.for_execution {
+            self.ledger.remove(&lease.id);
+        }
     }
 
     fn package_of(&self, asset: &Asset, vm: &VmSpec) -> Result<Package, MeshError> {
@@ -125,9 +210,12 @@ impl Mesh {
         })?;
         let package = self.package(id)?;
         match package.world {
-            World::Job => Ok(package),
+            World::Job | World::Command => Ok(package),
             World::Validator => Err(MeshError::Conflict {
                 detail: format!("package `{id}` is a validator; it checks claims and can't be executed"),
+            }),
+            World::Http => Err(MeshError::Conflict {
+                detail: format!("package `{id}` answers HTTP requests; serve it: POST /api/v1/services"),
             }),
         }
     }
@@ -139,7 +227,7 @@ impl Mesh {
         asset: &Asset,
         vm: &VmSpec,
         request: &ExecuteRequest,
-    ) -> Result<Lease, MeshError> {
+    ) -> Result<(Lease, Option<Waits>, Option<Box<Slot>>), MeshError> {
         let too_small = |memory: Bytes| MeshError::Conflict {
             detail: format!(
                 "an execution needs at least {MIN_EXECUTION_MEMORY} of memory, this has {memory}"
@@ -155,7 +243,7 @@ impl Mesh {
             }
             return match (lease.grant.cpu, lease.grant.memory) {
                 (Some(_), Some(memory)) if memory < MIN_EXECUTION_MEMORY => Err(too_small(memory)),
-                (Some(_), Some(_)) => Ok(lease),
+                (Some(_), Some(_)) => Ok((lease, None, None)),
                 _ => conflict(format!(
                     "allocation `{id}` must hold cpu and memory: ask for the other one in `requirements`"
                 )),
@@ -173,7 +261,40 @@ impl Mesh {
             pids: Some(DEFAULT_PIDS),
             ..Wanted::default()
         };
-        self.reserve_for_execution(by, asset, vm.limits.max_cpu_percent, request.allocation_seconds, &wanted)
+        // The lease takes the id of the groups in which a worker is parked.
+        let slot = self.workers.take_own();
+        let terms = ForExecution {
+            id: slot.as_ref().map_or_else(LeaseId::generate, |slot| slot.lease.clone()),
+            amount: vm.limits.max_cpu_percent,
+            duration_seconds: request.allocation_seconds,
+            wait_seconds: None,
+            priority: request.priority,
+        };
+        match self.reserve_for_execution(by, asset, &terms, &wanted) {
+            Ok(lease) => {
+                self.ledger.leave_internal(&lease.id);
+                Ok((lease, None, slot.map(Box::new)))
+            }
+            Err(error) => {
+                if let Some(slot) = slot {
+                    self.workers.put_back_own(slot);
+                }
+                match (&error, request.wait_seconds) {
+                    (MeshError::Refused { .. }, Some(_)) => {
+                        let terms = ForExecution {
+                            id: LeaseId::generate(),
+                            wait_seconds: request.wait_seconds,
+                            ..terms
+                        };
+                        let lease = self.reserve_for_execution(by, asset, &terms, &wanted)?;
+                        // Room may have come meanwhile.
+                        let waits = (lease.status == LeaseStatus::Queued).then_some(Waits(wanted));
+                        Ok((lease, waits, None))
+                    }
+                    _ => Err(error),
+                }
+            }
+        }
     }
 
     /// All executions, by id, that is by age; ended ones as long as they are kept.
@@ -224,47 +345,6 @@ impl Mesh {
         })
     }
 
-    /// Log lines from the `after`th on; waits up to `wait` for the first when there is none yet.
-    ///
-    /// # Errors
-    /// [`MeshError::NotFound`].
-    pub async fn logs(
-        &self,
-        id: &ExecutionId,
-        after: u64,
-        limit: usize,
-        wait: Duration,
-    ) -> Result<LogPage, MeshError> {
-        let deadline = Instant::now() + wait;
-        loop {
-            // The state first: lines that were written before the end are then in the file.
-            let execution = self.execution(id)?;
-            let folder = self.folder(id);
-            let read = tokio::task::spawn_blocking(move || folder.read_log(after, limit)).await;
-            let lines = read
-                .map_err(std::io::Error::other)
-                .and_then(|lines| lines)
-                .map_err(|e| MeshError::internal("reading a log")(Box::new(e)))?;
-            let is_final = execution.status.is_final();
-            if !lines.is_empty() || is_final || Instant::now() >= deadline {
-                return Ok(LogPage {
-                    next: after + lines.len() as u64,
-                    complete: is_final && lines.len() < limit,
-                    lines,
-                    dropped: execution.dropped_log_lines,
-                });
-            }
-            let until = deadline.min(Instant::now() + LOG_POLL);
-            match self.supervision.done(id) {
-                Some(mut done) => {
-                    let ended = async { while done.changed().await.is_ok() {} };
-                    let _ = tokio::time::timeout_at(until, ended).await;
-                }
-                None => tokio::time::sleep_until(until).await,
-            }
-        }
-    }
-
     /// Where a file is that the guest wrote.
     ///
     /// # Errors
@@ -291,6 +371,27 @@ fn operation(request: &ExecuteRequest, vm: &VmSpec, package: &Package) -> Result
     Err(MeshError::unfit("operation", detail))
 }
 
+/// An execution that the ledger has room for.
+struct Started {
+    execution: Execution,
+    lease: Lease,
+    entered: Option<Waits>,
+    slot: Option<Box<Slot>>,
+    stdin: Option<(io::PipeReader, io::PipeWriter)>,
+    soon: bool,
+}
+
+/// What a lease that waits asked for.
+struct Waits(Wanted);
+
+/// Records an execution as it is now: an intention, since only its end is a promise.
+async fn record(mesh: &Mesh, execution: &Execution, kind: EventKind) -> Result<(), MeshError> {
+    let mut batch = Batch::new();
+    batch.put(&mesh.tables.executions, execution.clone());
+    batch.event(kind, execution.id.as_str(), event_data(execution));
+    mesh.commit_intention(batch, "recording an execution").await
+}
+
 /// What an event says of an execution.
 pub(crate) fn event_data(execution: &Execution) -> serde_json::Value {
     json!({
@@ -299,5 +400,6 @@ pub(crate) fn event_data(execution: &Execution) -> serde_json::Value {
         "operation": execution.request.operation,
         "status": execution.status,
         "cause": execution.cause,
+        "retry_at": execution.retry_at,
     })
 }

@@ -4,7 +4,10 @@
 
 use hypermesh_model::{AssetId, Cause, ExecutionId, LeaseId};
 use std::collections::HashMap;
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Most executions that are queued or run at a time.
@@ -16,6 +19,8 @@ struct Entry {
     lease: LeaseId,
     stop: watch::Sender<Option<Cause>>,
     done: watch::Receiver<()>,
+    /// Where its standard input is written to, until somebody takes it.
+    stdin: Option<PipeWriter>,
 }
 
 /// The running executions of a node.
@@ -26,8 +31,39 @@ pub struct Supervision(Mutex<HashMap<ExecutionId, Entry>>);
 #[derive(Debug)]
 pub struct Driven {
     /// The cause to stop for, once there is one.
-    pub stop: watch::Receiver<Option<Cause>>,
+    stop: watch::Receiver<Option<Cause>>,
+    stdin: Mutex<Option<PipeReader>>,
     _done: watch::Sender<()>,
+}
+
+impl Driven {
+    /// The cause to stop for, if there is one by now.
+    pub(super) fn stopped(&self) -> Option<Cause> {
+        self.stop.borrow().clone()
+    }
+
+    /// The cause to stop for, once there is one.
+    pub(super) async fn stopped_some_time(&mut self) -> Cause {
+        loop {
+            if let Some(cause) = self.stopped() {
+                return cause;
+            }
+            if self.stop.changed().await.is_err() {
+                // Nobody is left who could stop it.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The cause to stop for, if it comes in this time.
+    pub(super) async fn stopped_within(&mut self, time: Duration) -> Option<Cause> {
+        tokio::time::timeout(time, self.stopped_some_time()).await.ok()
+    }
+
+    /// The reading end of a streamed standard input, for the first try; a later one finds it at its end.
+    pub(super) fn stdin(&self) -> Option<OwnedFd> {
+        self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take().map(OwnedFd::from)
+    }
 }
 
 impl Supervision {
@@ -35,16 +71,29 @@ impl Supervision {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters an execution; `None` at [`MAX_LIVE_EXECUTIONS`].
-    pub fn enter(&self, id: &ExecutionId, vm: &AssetId, lease: &LeaseId) -> Option<Driven> {
+    /// Enters an execution; `None` at [`MAX_LIVE_EXECUTIONS`]. `stdin` is a pipe for its standard input.
+    pub fn enter(
+        &self,
+        id: &ExecutionId,
+        vm: &AssetId,
+        lease: &LeaseId,
+        stdin: Option<(PipeReader, PipeWriter)>,
+    ) -> Option<Driven> {
         let mut running = self.lock();
         if running.len() >= MAX_LIVE_EXECUTIONS {
             return None;
         }
         let (stop, stopped) = watch::channel(None);
         let (done, finished) = watch::channel(());
-        running.insert(id.clone(), Entry { vm: vm.clone(), lease: lease.clone(), stop, done: finished });
-        Some(Driven { stop: stopped, _done: done })
+        let (reader, writer) = stdin.unzip();
+        let entry = Entry { vm: vm.clone(), lease: lease.clone(), stop, done: finished, stdin: writer };
+        running.insert(id.clone(), entry);
+        Some(Driven { stop: stopped, stdin: Mutex::new(reader), _done: done })
+    }
+
+    /// Where to write an execution's standard input, if it is streamed and nobody has begun to.
+    pub fn take_stdin(&self, id: &ExecutionId) -> Option<PipeWriter> {
+        self.lock().get_mut(id)?.stdin.take()
     }
 
     /// Takes an execution out, before its driver ends.
@@ -91,10 +140,10 @@ mod tests {
     async fn the_first_cause_stays_and_the_end_is_waited_for() {
         let supervision = Supervision::default();
         let (id, lease) = (ExecutionId::generate(), LeaseId::generate());
-        let driven = supervision.enter(&id, &AssetId::generate(), &lease).unwrap();
+        let driven = supervision.enter(&id, &AssetId::generate(), &lease, None).unwrap();
         supervision.stop(&id, Cause::WallTime { limit_seconds: 1 });
         supervision.stop(&id, Cause::LeaseEnded { lease: lease.clone() });
-        assert_eq!(*driven.stop.borrow(), Some(Cause::WallTime { limit_seconds: 1 }));
+        assert_eq!(driven.stopped(), Some(Cause::WallTime { limit_seconds: 1 }));
         let cause = Cause::LeaseEnded { lease: lease.clone() };
         let ended = supervision.stop_in(&lease, &cause);
         let driver = async {

@@ -1,0 +1,293 @@
+//! What a worker is given: limits in the kernel, a record of who it is, its folder, its descriptors, its job.
+//!
+//! ```text
+//! write the lease's limits ─▶ worker parked in its leaf ─▶ folder ─▶ commit `starting`, the lease `active` ─▶ give the job
+//! ```
+//! The record names the worker before it gets its job, so a node that dies in between finds either a worker that runs or
+//! one that never began.
+
+use super::folder::{MAX_LOG_BYTES, MAX_RESULT_BYTES, Needs};
+use super::supervision::Driven;
+use super::watch::Watched;
+use super::{WORKER_OVERHEAD, event_data};
+use crate::Mesh;
+use crate::blobs::Receiving;
+use crate::error::MeshError;
+use crate::failpoint::at;
+use crate::workers::{Descriptors, Role, Slot, WorkerJob};
+use hypermesh_engine::{Call, GrantedFolder, GrantedHost, JobSpec, LEASE_FOLDER, Profile};
+use hypermesh_model::{
+    Bytes, EventKind, Execution, ExecutionStatus, Lease, LeaseId, LeaseStatus, Package, Stdin, Timestamp,
+    World,
+};
+use hypermesh_sandbox::{Order, OrderFolder, Worker};
+use hypermesh_store::Batch;
+use serde_json::Value;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// `log.jsonl` and `outcome.json` are a few times their text; the largest single file that a worker may write beside
+/// its outputs.
+const MIN_FILE_BYTES: u64 = 40 << 20;
+/// Open files of a worker where nobody says otherwise: its descriptors, streams, an event queue, with room.
+const DEFAULT_OPEN_FILES: u32 = 64;
+/// Users of workers on a node with root are in this range, one a lease: above what distributions hand out
+/// (systemd's `UIDS-GIDS`), below 2^31.
+const FIRST_UID: u32 = 0x4000_0000;
+const UIDS: u32 = 0x2000_0000;
+
+/// Gives an execution its worker.
+pub(super) async fn begin(
+    mesh: &Mesh,
+    execution: &mut Execution,
+    driven: &Driven,
+    lease: &mut Lease,
+    slot: Option<Box<Slot>>,
+) -> Result<Watched, MeshError> {
+    let package = mesh.package(&execution.package)?;
+    let profile = if execution.request.limits.fuel.is_some() { Profile::Metered } else { Profile::Plain };
+    let artefact = mesh.compiled(&package.digest, profile).await?;
+    let network = super::network::resolve(&execution.request.network).await?;
+    let fresh = lease.status == LeaseStatus::Pending;
+    if fresh {
+        apply(mesh, lease).await?;
+    }
+    let spec = job_spec(mesh, execution, lease, &package, &network)?;
+    let mut slot = match slot {
+        Some(slot) => *slot,
+        None if lease.for_execution => {
+            mesh.make_slot(&lease.id, hypermesh_model::ExecutionId::generate().to_string()).await?
+        }
+        None => mesh.slot_in(lease).await?,
+    };
+    let given = prepare(mesh, execution, driven, lease, spec, artefact).await?;
+    execution.status = ExecutionStatus::Starting;
+    execution.started_at = Some(Timestamp::now());
+    for retry in [true, false] {
+        execution.worker = Some((slot.parked.id().pid, slot.parked.id().start_ticks));
+        execution.leaf.clone_from(&slot.leaf);
+        execution.cpu_before_ns = slot.cpu_before_ns;
+        record_start(mesh, execution, lease, fresh).await?;
+        at("execute-recorded");
+        let Slot { parked, ended, .. } = slot;
+        match parked.start(&given.order, &given.job, &given.fds.borrowed()) {
+            Ok(worker) => {
+                at("execute-given");
+                return Watched::child(worker, ended, network);
+            }
+            // Whatever ended it while it was parked: one that was just made has not waited for that.
+            Err(error) if retry => {
+                tracing::warn!(execution = %execution.id, error = hypermesh_model::error_chain(&error), "a parked worker was gone");
+                slot =
+                    mesh.make_slot(&lease.id, hypermesh_model::ExecutionId::generate().to_string()).await?;
+            }
+            Err(error) => return Err(MeshError::internal("giving a worker its job")(Box::new(error))),
+        }
+    }
+    unreachable!("the second try returns")
+}
+
+/// Writes the limits of a lease that was made for an execution; it is recorded as active with the execution's start.
+async fn apply(mesh: &Mesh, lease: &mut Lease) -> Result<(), MeshError> {
+    let Some(_changing) = mesh.changing.enter(&lease.id) else {
+        return Err(MeshError::Conflict {
+            detail: format!("allocation `{}` is being ended already", lease.id),
+        });
+    };
+    match mesh.apply(lease).await {
+        Ok(receipt) => {
+            at("activate-applied");
+            lease.status = LeaseStatus::Active;
+            lease.receipt = receipt;
+            lease.generation += 1;
+            mesh.metrics.lease_created(hypermesh_telemetry::CreateOutcome::Active).inc();
+            Ok(())
+        }
+        Err(error) => {
+            mesh.finish_lease(lease, LeaseStatus::Failed, &error.to_string()).await?;
+            mesh.metrics.lease_created(hypermesh_telemetry::CreateOutcome::Failed).inc();
+            Err(error)
+        }
+    }
+}
+
+async fn record_start(
+    mesh: &Mesh,
+    execution: &Execution,
+    lease: &Lease,
+    fresh: bool,
+) -> Result<(), MeshError> {
+    let mut batch = Batch::new();
+    if fresh {
+        batch.put(&mesh.tables.leases, lease.clone());
+        let data = crate::allocation::event_data(lease);
+        batch.event(EventKind::AllocationActive, lease.id.as_str(), data);
+    }
+    batch.put(&mesh.tables.executions, execution.clone());
+    batch.event(EventKind::ExecutionStarted, execution.id.as_str(), event_data(execution));
+    mesh.commit_intention(batch, "recording an execution").await
+}
+
+/// What goes to the worker.
+struct Given {
+    order: Order,
+    job: Vec<u8>,
+    fds: Descriptors,
+}
+
+/// Makes the folder and opens everything.
+async fn prepare(
+    mesh: &Mesh,
+    execution: &Execution,
+    driven: &Driven,
+    lease: &Lease,
+    spec: JobSpec,
+    artefact: std::path::PathBuf,
+) -> Result<Given, MeshError> {
+    let folder = mesh.folder(&execution.id);
+    let request = execution.request.clone();
+    let stream = driven.stdin();
+    let uid = worker_uid(&lease.id);
+    let lease_folder = lease.grant.storage.map(|_| mesh.volumes.path(&lease.id));
+    // What it writes there is bounded by the folder; a file as large as that must not end the worker (setrlimit(2)).
+    let folder_bytes = lease.grant.storage.map_or(0, |size| size.0);
+    mesh.blocking_mesh(move |mesh| {
+        let io_fault = |e: std::io::Error| MeshError::internal("opening what a worker is given")(Box::new(e));
+        let mut fds = Descriptors::default();
+        fds.add(Role::Artefact, File::open(artefact).map_err(io_fault)?);
+        let needs = Needs {
+            inputs: &request.inputs,
+            blobs: &mesh.blobs,
+            outputs: !matches!(spec.call, Call::Describe | Call::Http),
+            stdout: matches!(spec.call, Call::Command { .. }),
+            uid,
+        };
+        folder.prepare(&needs, &mut fds)?;
+        match (&request.stdin, stream) {
+            (Stdin::Closed, _) | (Stdin::Stream, None) => {}
+            (Stdin::Stream, Some(pipe)) => {
+                fds.add(Role::Stdin, pipe);
+            }
+            (Stdin::Blob(digest), _) => {
+                let path = mesh.blobs.path(Receiving::Blob, digest);
+                fds.add(Role::Stdin, File::open(path).map_err(|_| MeshError::not_found("blob", digest))?);
+            }
+        }
+        let mut folders = Vec::new();
+        let granted = request.folders.iter().map(|grant| (grant.path.clone(), grant.writable));
+        for (path, writable) in lease_folder.into_iter().map(|path| (path, true)).chain(granted) {
+            let opened: OwnedFd = hypermesh_sandbox::grant_folder(&path, writable, uid)
+                .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?;
+            folders.push(OrderFolder { fd: fds.add(Role::Folder, opened), writable });
+        }
+        let order = Order {
+            uid,
+            open_files: u64::from(request.limits.open_files.unwrap_or(DEFAULT_OPEN_FILES)),
+            file_bytes: Some(spec.output_bytes_limit.0.max(MIN_FILE_BYTES).max(folder_bytes)),
+            cpu_seconds: request.cpu_limit_seconds.map(|seconds| seconds.saturating_add(1)),
+            folders: own_folders(&fds).chain(folders).collect(),
+            network: !request.network.is_empty(),
+        };
+        let job = serde_json::to_vec(&WorkerJob { spec, roles: fds.roles() })
+            .map_err(|e| MeshError::internal("writing a job")(Box::new(e)))?;
+        Ok(Given { order, job, fds })
+    })
+    .await
+}
+
+/// The folders of the execution itself.
+fn own_folders(fds: &Descriptors) -> impl Iterator<Item = OrderFolder> {
+    let of = |role: Role| fds.roles().iter().position(|r| *r == role);
+    let inputs = of(Role::Inputs).map(|fd| OrderFolder { fd, writable: false });
+    let outputs = of(Role::Outputs).map(|fd| OrderFolder { fd, writable: true });
+    inputs.into_iter().chain(outputs)
+}
+
+/// The user that a lease's workers are, on a node that may choose. Drawn from the lease's id, so that nobody has to
+/// remember it; two leases that share one are still kept apart by everything else.
+pub(crate) fn worker_uid(lease: &LeaseId) -> Option<u32> {
+    use sha2::{Digest, Sha256};
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let hash = Sha256::digest(lease.as_str());
+    let drawn = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    Some(FIRST_UID + drawn % UIDS)
+}
+
+fn job_spec(
+    mesh: &Mesh,
+    execution: &Execution,
+    lease: &Lease,
+    package: &Package,
+    network: &[(String, u16, Vec<SocketAddr>)],
+) -> Result<JobSpec, MeshError> {
+    let vm = mesh.asset(&execution.vm_asset_id)?.vm;
+    let vm = vm.map(|vm| vm.limits).ok_or_else(|| MeshError::not_found("vm", &execution.vm_asset_id))?;
+    let request = &execution.request;
+    let memory = lease.grant.memory.unwrap_or(vm.max_memory).min(vm.max_memory);
+    let room = Bytes(memory.0.saturating_sub(WORKER_OVERHEAD.0));
+    let lease_folder =
+        lease.grant.storage.map(|_| GrantedFolder { guest_path: LEASE_FOLDER.into(), writable: true });
+    let granted = request
+        .folders
+        .iter()
+        .map(|grant| GrantedFolder { guest_path: grant.guest_path.clone(), writable: grant.writable });
+    Ok(JobSpec {
+        call: call(execution, package)?,
+        memory_limit: request.limits.memory.unwrap_or(room).min(room),
+        fuel: request.limits.fuel,
+        output_bytes_limit: request.limits.output.unwrap_or(vm.max_storage).min(vm.max_storage),
+        result_bytes_limit: Bytes(MAX_RESULT_BYTES),
+        log_bytes_limit: request.limits.log.unwrap_or(Bytes(MAX_LOG_BYTES)).min(Bytes(MAX_LOG_BYTES)),
+        inputs: request.inputs.iter().map(|input| input.name.clone()).collect(),
+        folders: lease_folder.into_iter().chain(granted).collect(),
+        hosts: network
+            .iter()
+            .map(|(host, port, addresses)| GrantedHost {
+                host: host.clone(),
+                port: *port,
+                addresses: addresses.iter().map(SocketAddr::ip).collect(),
+            })
+            .collect(),
+    })
+}
+
+/// How the component is called. A command finds its arguments and its environment in the parameters.
+fn call(execution: &Execution, package: &Package) -> Result<Call, MeshError> {
+    let request = &execution.request;
+    match package.world {
+        World::Command => {
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let arguments = request.parameters.get("arguments").and_then(Value::as_array);
+            let environment = request.parameters.get("environment").and_then(Value::as_object);
+            Ok(Call::Command {
+                arguments: std::iter::once(package.name.clone())
+                    .chain(arguments.into_iter().flatten().filter_map(text))
+                    .collect(),
+                environment: environment
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
+                    .collect(),
+            })
+        }
+        World::Job | World::Validator | World::Http => {
+            let parameters = serde_json::to_string(&request.parameters)
+                .map_err(|e| MeshError::internal("writing parameters")(Box::new(e)))?;
+            Ok(Call::Run { operation: request.operation.clone(), parameters })
+        }
+    }
+}
+
+impl Watched {
+    fn child(
+        worker: Worker,
+        ended: tokio::sync::oneshot::Receiver<hypermesh_sandbox::WorkerExit>,
+        network: Vec<(String, u16, Vec<SocketAddr>)>,
+    ) -> Result<Self, MeshError> {
+        let allowed = network.into_iter().flat_map(|(_, _, addresses)| addresses).collect();
+        Self::new(worker, ended, allowed)
+    }
+}

@@ -1,0 +1,76 @@
+//! What a guest may connect to: names are resolved here, before it starts, and each connection is made here, when its
+//! worker asks the kernel for one.
+//!
+//! A worker lives in an empty network namespace and has no resolver. Its calls of socket(2) and connect(2) come to the node
+//! (seccomp user notification), which makes the socket in its own network and connects it, if the address is granted.
+
+use crate::error::MeshError;
+use hypermesh_model::HostGrant;
+use hypermesh_sandbox::NetSupervisor;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixDatagram;
+
+/// Addresses of one name that are kept.
+const MAX_ADDRESSES: usize = 16;
+
+/// What a worker says to the node.
+pub(super) enum Said {
+    /// One byte.
+    Byte(u8),
+    /// The descriptor on which the kernel tells of its calls.
+    Listener(OwnedFd),
+}
+
+/// The addresses of what was granted.
+///
+/// # Errors
+/// [`MeshError::Unfit`] for a name that doesn't resolve.
+pub(super) async fn resolve(grants: &[HostGrant]) -> Result<Vec<(String, u16, Vec<SocketAddr>)>, MeshError> {
+    let mut resolved = Vec::with_capacity(grants.len());
+    for (index, HostGrant { host, port }) in grants.iter().enumerate() {
+        let found = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|error| {
+            MeshError::unfit(format!("network[{index}].host"), format!("`{host}` can't be resolved: {error}"))
+        })?;
+        resolved.push((host.clone(), *port, found.take(MAX_ADDRESSES).collect()));
+    }
+    Ok(resolved)
+}
+
+/// What a worker says next; `None` when it says nothing any more.
+pub(super) async fn hear(link: &UnixDatagram) -> Option<Said> {
+    loop {
+        link.ready(Interest::READABLE).await.ok()?;
+        match link.try_io(Interest::READABLE, || hypermesh_sandbox::hear(link)) {
+            Ok(hypermesh_sandbox::Heard::Byte(byte)) => return Some(Said::Byte(byte)),
+            Ok(hypermesh_sandbox::Heard::Descriptor(fd)) => return Some(Said::Listener(fd)),
+            Ok(hypermesh_sandbox::Heard::End) => return None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Answers a worker's calls until it has ended.
+pub(super) fn serve(listener: OwnedFd, allowed: Vec<SocketAddr>) {
+    tokio::spawn(async move {
+        if let Err(error) = serve_to_the_end(listener, allowed).await {
+            tracing::debug!(%error, "a worker's network is no longer served");
+        }
+    });
+}
+
+async fn serve_to_the_end(listener: OwnedFd, allowed: Vec<SocketAddr>) -> io::Result<()> {
+    let supervisor = AsyncFd::with_interest(NetSupervisor::new(listener, allowed), Interest::READABLE)?;
+    loop {
+        let mut ready = supervisor.readable().await?;
+        match ready.get_inner().handle_one() {
+            Ok(true) => {}
+            Ok(false) => ready.clear_ready(),
+            Err(error) => return Err(error),
+        }
+    }
+}

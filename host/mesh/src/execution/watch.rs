@@ -1,0 +1,223 @@
+//! Waiting for a worker's end, and ending it at a limit or when told.
+
+use super::supervision::Driven;
+use super::worker::RUNNING;
+use super::{network, record};
+use crate::Mesh;
+use crate::error::MeshError;
+use crate::exit::has_ended;
+use hypermesh_model::{Cause, EventKind, Execution, ExecutionStatus, Timestamp, error_chain};
+use hypermesh_sandbox::{PidFd, Worker, WorkerExit};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::UnixDatagram;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// The shortest time between two looks at the CPU time, which the kernel only tells when asked.
+const CPU_POLL: Duration = Duration::from_millis(10);
+/// A guest that ends within this is recorded once, at its end, and not as running before.
+const SHORT: Duration = Duration::from_millis(10);
+/// How long an ended worker's exit code is waited for: the zygote tells it right after the kernel told us.
+const EXIT_CODE: Duration = Duration::from_secs(1);
+
+/// A worker that runs.
+pub(super) struct Watched {
+    pidfd: PidFd,
+    /// How it ended, from the zygote; gone for one that an earlier run of the node started.
+    ended: Option<oneshot::Receiver<WorkerExit>>,
+    /// What it says.
+    link: Option<UnixDatagram>,
+    /// Where it may connect to.
+    allowed: Vec<SocketAddr>,
+}
+
+/// How a worker ended.
+pub(super) struct End {
+    pub(super) exit_code: Option<i32>,
+    /// What it was killed for, if the driver killed it.
+    pub(super) killed_for: Option<Cause>,
+    pub(super) detail: String,
+}
+
+impl End {
+    /// Without anybody knowing more.
+    pub(super) fn lost(detail: &str) -> Self {
+        Self { exit_code: None, killed_for: None, detail: detail.to_owned() }
+    }
+}
+
+impl Watched {
+    pub(super) fn adopted(pidfd: PidFd) -> Self {
+        Self { pidfd, ended: None, link: None, allowed: Vec::new() }
+    }
+
+    pub(super) fn new(
+        worker: Worker,
+        ended: oneshot::Receiver<WorkerExit>,
+        allowed: Vec<SocketAddr>,
+    ) -> Result<Self, MeshError> {
+        let (pidfd, link) = worker.into_parts();
+        // A sequenced-packet socket is read as a datagram socket is; std has no type of its own for it.
+        let link = std::os::unix::net::UnixDatagram::from(link);
+        let link = link
+            .set_nonblocking(true)
+            .and_then(|()| UnixDatagram::from_std(link))
+            .map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
+        Ok(Self { pidfd, ended: Some(ended), link: Some(link), allowed })
+    }
+
+    /// Becomes ready when it has ended: with its exit, where that is known.
+    async fn exited(&mut self) -> Option<WorkerExit> {
+        if let Some(ended) = &mut self.ended {
+            let exit = ended.await.ok();
+            self.ended = None;
+            if exit.is_some() {
+                return exit;
+            }
+        }
+        if let Err(error) = has_ended(&self.pidfd).await {
+            tracing::warn!(%error, "a worker can't be watched; it is killed");
+        }
+        None
+    }
+
+    /// What it says next. `None`: nothing more.
+    async fn hear(&self) -> Option<network::Said> {
+        match &self.link {
+            Some(link) => network::hear(link).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits for the worker's end, and kills it at a limit or when told.
+pub(super) async fn watch(
+    mesh: &Mesh,
+    execution: &mut Execution,
+    driven: &mut Driven,
+    mut worker: Watched,
+) -> End {
+    let limit = Duration::from_secs(execution.request.timeout_seconds);
+    let begun = execution.started_at.unwrap_or_else(Timestamp::now);
+    let deadline = Instant::now() + limit.saturating_sub(begun.until(Timestamp::now()));
+    let mut cpu_look = Instant::now();
+    let mut recorded = Recording::default();
+    let (mut exit, mut killed_for) = (None, None);
+    loop {
+        tokio::select! {
+            biased;
+            ended = worker.exited() => {
+                exit = Some(ended);
+                break;
+            }
+            said = worker.hear() => match said {
+                Some(network::Said::Byte(RUNNING)) => {
+                    execution.status = ExecutionStatus::Running;
+                    execution.running_at = Some(Timestamp::now());
+                    recorded.due = Some(Instant::now() + SHORT);
+                }
+                Some(network::Said::Byte(_)) => {}
+                Some(network::Said::Listener(fd)) => network::serve(fd, std::mem::take(&mut worker.allowed)),
+                None => worker.link = None,
+            },
+            cause = driven.stopped_some_time() => {
+                killed_for = Some(cause);
+                break;
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                killed_for = Some(Cause::WallTime { limit_seconds: execution.request.timeout_seconds });
+                break;
+            }
+            () = recorded.due() => recorded.begin(mesh, execution),
+            () = tokio::time::sleep_until(cpu_look), if execution.request.cpu_limit_seconds.is_some() => {
+                match cpu_left(mesh, execution) {
+                    Ok(left) => cpu_look = Instant::now() + left.max(CPU_POLL),
+                    Err(cause) => {
+                        killed_for = Some(cause);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    if exit.is_none() {
+        kill(mesh, execution, &worker.pidfd).await;
+        exit = tokio::time::timeout(EXIT_CODE, worker.exited()).await.ok();
+    }
+    recorded.ended().await;
+    let (exit_code, detail) = match exit.flatten() {
+        Some(WorkerExit { code, signal }) => (code, describe(code, signal)),
+        None => (None, "nobody saw how the worker ended".to_owned()),
+    };
+    End { exit_code, killed_for, detail }
+}
+
+fn describe(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("the worker exited with code {code}"),
+        // SIGSYS, signal(7): what seccomp(2) kills by.
+        (None, Some(31)) => {
+            "the worker was killed for a system call that its jail forbids (SIGSYS)".to_owned()
+        }
+        (None, Some(signal)) => format!("the worker was ended by signal {signal}"),
+        (None, None) => "the worker ended".to_owned(),
+    }
+}
+
+/// The record of a running guest, which nobody waits for: a short guest would be done before its start is on disk.
+#[derive(Default)]
+struct Recording {
+    due: Option<Instant>,
+    begun: Option<tokio::task::JoinHandle<Result<(), MeshError>>>,
+}
+
+impl Recording {
+    async fn due(&self) {
+        match self.due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn begin(&mut self, mesh: &Mesh, execution: &Execution) {
+        self.due = None;
+        let (mesh, now) = (mesh.clone(), execution.clone());
+        self.begun =
+            Some(tokio::spawn(async move { record(&mesh, &now, EventKind::ExecutionRunning).await }));
+    }
+
+    async fn ended(self) {
+        if let Some(begun) = self.begun {
+            // Its own error is in the log; the final record tells the same again.
+            let _ = begun.await;
+        }
+    }
+}
+
+/// How much CPU time is left, at least; the cause when none is.
+fn cpu_left(mesh: &Mesh, execution: &Execution) -> Result<Duration, Cause> {
+    let limit_ms = execution.request.cpu_limit_seconds.unwrap_or(u64::MAX).saturating_mul(1000);
+    let usage = mesh.cgroups.usage(&execution.lease_id, Some(execution.leaf.as_str())).ok();
+    let used_ns =
+        usage.and_then(|usage| usage.cpu_time_ns).unwrap_or(0).saturating_sub(execution.cpu_before_ns);
+    let used_ms = used_ns / 1_000_000;
+    if used_ms >= limit_ms {
+        Err(Cause::CpuTime { limit_ms, used_ms })
+    } else {
+        Ok(Duration::from_millis(limit_ms - used_ms))
+    }
+}
+
+/// Kills the worker and whatever else is in its leaf, and waits until it is gone.
+async fn kill(mesh: &Mesh, execution: &Execution, worker: &PidFd) {
+    // Without cgroups the descriptor is all there is.
+    let _ = worker.kill();
+    let (lease, leaf) = (execution.lease_id.clone(), execution.leaf.clone());
+    let killed =
+        mesh.blocking("killing a worker", move |mesh| mesh.cgroups.kill(&lease, Some(leaf.as_str()))).await;
+    if let Err(error) = killed {
+        tracing::error!(execution = %execution.id, error = error_chain(&error), "a worker could not be killed");
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(5), has_ended(worker)).await;
+}
