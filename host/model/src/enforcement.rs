@@ -34,6 +34,17 @@ pub struct EnforcementEntry {
     pub reason: Option<String>,
 }
 
+/// One layer of the jail around a guest: what the kernel does beside the limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailLayer {
+    /// `mount_namespace`, `pid_namespace`, …, `uid`, `capabilities`, `no_new_privileges`, `rlimits`, `landlock`, `seccomp`.
+    pub layer: String,
+    /// Whether it surrounds every guest. A guest doesn't run when an active one can't be put around it.
+    pub active: bool,
+    /// What it does here, or why it is not active, for people.
+    pub detail: String,
+}
+
 /// All limits of one lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnforcementReceipt {

@@ -16,7 +16,7 @@ pub mod time;
 pub mod units;
 
 pub use asset::{Asset, AssetStatus, AssetType, Capacity, Location, PrivacyLevel, VmLimits, VmSpec};
-pub use enforcement::{EnforcementEntry, EnforcementReceipt, EnforcementState};
+pub use enforcement::{EnforcementEntry, EnforcementReceipt, EnforcementState, JailLayer};
 pub use error::error_chain;
 pub use event::{Event, EventKind};
 pub use execution::{

@@ -9,11 +9,21 @@ use crate::kernel_fs::KernelFolders;
 use crate::unenforced::Unenforced;
 use crate::{CgroupError, CgroupSettings, CgroupVersion, FoundLease, GroupPressure, GroupUsage, Limits};
 use hypermesh_model::{Bytes, EnforcementReceipt, LeaseId};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Who hears of leases that ran out of memory; called on a thread of the backend's, so it should only pass it on.
 pub type TellOom = Arc<dyn Fn(LeaseId) + Send + Sync>;
+
+/// The way into a leaf, as descriptors: for a process that finds no path, and is put there before it runs.
+#[derive(Debug, Default)]
+pub struct GroupEntry {
+    /// Its cgroup2 folder, for clone3(2) with CLONE_INTO_CGROUP.
+    pub into: Option<OwnedFd>,
+    /// `cgroup.procs` of its v1 groups, open for writing: a process that writes `0` joins.
+    pub join: Vec<OwnedFd>,
+}
 
 /// Groups of leases and their leaves.
 ///
@@ -132,6 +142,12 @@ pub trait CgroupBackend: Send + Sync {
 
     /// The files to which a process writes `0` to join the leaf. All of them, in this order.
     fn join_files(&self, lease: &LeaseId, leaf: &str) -> Vec<PathBuf>;
+
+    /// The same way in, as descriptors. All of them.
+    ///
+    /// # Errors
+    /// When the leaf does not exist.
+    fn entry(&self, lease: &LeaseId, leaf: &str) -> Result<GroupEntry, CgroupError>;
 
     /// What the kernel has counted, for the lease or one leaf.
     ///

@@ -11,7 +11,7 @@ use crate::reserve::{Reserved, kept_by};
 use crate::setting::{Facts, Mode};
 use crate::tree::{Tree, check_leaf};
 use crate::{CgroupBackend, CgroupError, CgroupSettings, CgroupVersion, FoundLease};
-use crate::{GpuAccess, GroupPressure, GroupUsage, Limits};
+use crate::{GpuAccess, GroupEntry, GroupPressure, GroupUsage, Limits};
 use crate::{attach, cpuset, freeze, kill, pressure, resize, usage, v1, v2};
 use hypermesh_model::{Bytes, EnforcementEntry, EnforcementReceipt, LeaseId};
 use std::collections::BTreeMap;
@@ -308,6 +308,11 @@ impl CgroupBackend for KernelBackend {
 
     fn join_files(&self, lease: &LeaseId, leaf: &str) -> Vec<PathBuf> {
         self.tree.joined(lease, Some(leaf)).into_iter().map(|dir| dir.join("cgroup.procs")).collect()
+    }
+
+    fn entry(&self, lease: &LeaseId, leaf: &str) -> Result<GroupEntry, CgroupError> {
+        check_leaf(leaf)?;
+        self.tree.entry(lease, leaf)
     }
 
     fn usage(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<GroupUsage, CgroupError> {

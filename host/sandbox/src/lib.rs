@@ -21,6 +21,7 @@ mod enforce;
 mod error;
 mod freeze;
 mod io;
+pub mod jail;
 mod journal;
 mod kernel_backend;
 mod kernel_fs;
@@ -40,6 +41,7 @@ mod usage;
 mod v1;
 mod v2;
 pub mod worker;
+pub mod zygote;
 
 #[cfg(test)]
 mod fixture;
@@ -48,8 +50,9 @@ mod v2_live_tests;
 #[cfg(test)]
 mod v2_tests;
 
-pub use backend::{CgroupBackend, TellOom, open};
+pub use backend::{CgroupBackend, GroupEntry, TellOom, open};
 pub use error::CgroupError;
+pub use jail::JailError;
 pub use probe::{Finding, probe};
 pub use types::{
     CgroupSettings, CgroupVersion, CpuSet, FoundLease, GpuAccess, GroupPressure, GroupUsage, IoRule, Limits,
@@ -57,3 +60,7 @@ pub use types::{
 };
 pub use types::{Pressure, Stall};
 pub use worker::{Entry, PidFd, ProcessId, WorkerCommand, WorkerProcess, enter, identify, is_alive, spawn};
+pub use zygote::{
+    FromWorker, Order, OrderFolder, Parked, Task, Worker, WorkerExit, Zygote, ZygoteCommand, ZygoteError,
+    zygote_main,
+};

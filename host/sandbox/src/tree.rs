@@ -4,10 +4,12 @@
 //! it, so that what a crash left half made is found and removed. Not every hierarchy holds every lease: see [`Holds`].
 
 use crate::kernel_fs::{Folders, children, make_group, processes};
-use crate::{CgroupError, FoundLease, io, marks};
+use crate::{CgroupError, FoundLease, GroupEntry, io, marks};
 use hypermesh_model::LeaseId;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -100,6 +102,20 @@ impl Tree {
     /// The folders that processes of the group are in, one a hierarchy that they join.
     pub(crate) fn joined(&self, lease: &LeaseId, leaf: Option<&str>) -> Vec<PathBuf> {
         self.hierarchies.iter().filter_map(|h| h.joined(lease, leaf)).collect()
+    }
+
+    /// The way into a leaf.
+    pub(crate) fn entry(&self, lease: &LeaseId, leaf: &str) -> Result<GroupEntry, CgroupError> {
+        let mut entry = GroupEntry::default();
+        for hierarchy in &self.hierarchies {
+            let Some(dir) = hierarchy.joined(lease, Some(leaf)) else { continue };
+            if hierarchy.is_unified {
+                entry.into = Some(open_file(&dir, OFlags::RDONLY | OFlags::DIRECTORY)?);
+            } else {
+                entry.join.push(open_file(&dir.join("cgroup.procs"), OFlags::WRONLY)?);
+            }
+        }
+        Ok(entry)
     }
 
     /// The v1 hierarchy of a controller.
@@ -211,6 +227,14 @@ impl Tree {
             }
         }
     }
+}
+
+fn open_file(path: &Path, how: OFlags) -> Result<OwnedFd, CgroupError> {
+    rustix::fs::open(path, how | OFlags::CLOEXEC, Mode::empty()).map_err(|error| CgroupError::Io {
+        action: "open",
+        path: path.to_owned(),
+        source: error.into(),
+    })
 }
 
 /// Checks that a name is one path component and not hidden.

@@ -4,7 +4,8 @@
 
 use crate::backend::TellOom;
 use crate::{
-    CgroupBackend, CgroupError, CgroupVersion, FoundLease, GpuAccess, GroupPressure, GroupUsage, Limits,
+    CgroupBackend, CgroupError, CgroupVersion, FoundLease, GpuAccess, GroupEntry, GroupPressure, GroupUsage,
+    Limits,
 };
 use crate::{cpuset, io};
 use hypermesh_model::{Bytes, CpuMode, EnforcementEntry, EnforcementReceipt, EnforcementState, LeaseId};
@@ -125,6 +126,10 @@ impl CgroupBackend for Unenforced {
 
     fn join_files(&self, _: &LeaseId, _: &str) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    fn entry(&self, _: &LeaseId, _: &str) -> Result<GroupEntry, CgroupError> {
+        Ok(GroupEntry::default())
     }
 
     fn usage(&self, _: &LeaseId, _: Option<&str>) -> Result<GroupUsage, CgroupError> {

@@ -49,6 +49,11 @@ impl PidFd {
         if identify(pid).as_ref() == Some(process) { Ok(Self(fd)) } else { Err(PidFdError::Gone { pid }) }
     }
 
+    /// Takes over a descriptor that the kernel made with the process (clone3(2), CLONE_PIDFD).
+    pub(crate) fn of_clone(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
     /// SIGKILL. A process that has ended is `Ok`.
     ///
     /// # Errors
