@@ -10,7 +10,7 @@ mod blobs;
 mod catalog;
 mod error;
 pub mod execution;
-mod exit;
+mod ready;
 mod failpoint;
 mod identity;
 mod internal;

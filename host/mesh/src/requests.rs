@@ -1,5 +1,6 @@
 //! What callers ask of the domain, already parsed: the edge turns wire types into these.
 
+use hypermesh_model::{ExecutionLimits, FolderGrant, HostGrant, Retries, Stdin};
 use hypermesh_model::{
     AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
     LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
