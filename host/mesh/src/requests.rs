@@ -1,10 +1,10 @@
 //! What callers ask of the domain, already parsed: the edge turns wire types into these.
 
-use hypermesh_model::{ExecutionLimits, FolderGrant, HostGrant, Retries, Stdin};
 use hypermesh_model::{
     AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
     LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
 };
+use hypermesh_model::{ExecutionLimits, FolderGrant, HostGrant, Retries, Stdin};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

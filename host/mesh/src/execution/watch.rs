@@ -64,8 +64,7 @@ impl Watched {
         ended: oneshot::Receiver<WorkerExit>,
         allowed: Vec<SocketAddr>,
     ) -> Result<Self, MeshError> {
-        let worker = readable(worker)
-            .map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
+        let worker = readable(worker).map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
         Ok(Self { process: Process::Child(worker), ended: Some(ended), speaks: true, allowed })
     }
 }

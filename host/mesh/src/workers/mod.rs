@@ -74,7 +74,10 @@ pub struct Workers {
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workers").field("own", &self.own).field("leases", &self.leases).finish_non_exhaustive()
+        f.debug_struct("Workers")
+            .field("own", &self.own)
+            .field("leases", &self.leases)
+            .finish_non_exhaustive()
     }
 }
 
