@@ -4,9 +4,7 @@
 //! Without root there is no other user to become: the worker stays the node's user, alone in a user namespace where the
 //! kernel allows one. What it may do there, it gives up as well.
 
-use super::namespaces::Namespaces;
-use super::{JailError, layer};
-use hypermesh_model::JailLayer;
+use super::JailError;
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
@@ -16,14 +14,15 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-/// Whether each lease can have a user of its own.
-pub(super) fn uid_layer(namespaces: &Namespaces) -> JailLayer {
-    let state = match (geteuid().is_root(), &namespaces.users) {
-        (true, None) if has(CapabilitySet::SETUID | CapabilitySet::SETGID) => Ok(()),
-        (true, None) => Err("the node has no CAP_SETUID and CAP_SETGID".to_owned()),
-        (_, _) => Err("the node does not run as root: guests run as its user".to_owned()),
-    };
-    layer("uid", &state, "each worker becomes the user of its order, with no other groups")
+/// Whether a worker may become another user. To be asked before there is a user namespace, in which everybody is root.
+pub(super) fn can_become() -> Result<(), String> {
+    if !geteuid().is_root() {
+        Err("the node does not run as root: guests run as its user".to_owned())
+    } else if has(CapabilitySet::SETUID | CapabilitySet::SETGID) {
+        Ok(())
+    } else {
+        Err("the node has no CAP_SETUID and CAP_SETGID".to_owned())
+    }
 }
 
 fn has(wanted: CapabilitySet) -> bool {

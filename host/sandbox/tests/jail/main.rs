@@ -5,7 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a test prints what it did")]
 
+mod attempts;
 mod bed;
+mod escape;
+mod folders;
+mod groups;
 mod life;
 mod worker;
 
@@ -28,7 +32,7 @@ fn main() -> ExitCode {
     let is_wanted = |name: &str| {
         arguments.iter().filter(|a| !a.starts_with('-')).all(|filter| name.contains(filter.as_str()))
     };
-    let tests = life::TESTS;
+    let tests = [life::TESTS, escape::TESTS, folders::TESTS, groups::TESTS].concat();
     let who = if rustix::process::geteuid().is_root() { "root" } else { "a user" };
     for (name, test) in tests.iter().filter(|(name, _)| is_wanted(name)) {
         test(name);
