@@ -12,6 +12,7 @@ use std::path::Path;
 /// # Errors
 /// When a path can't be opened, or a layer that this kernel has is refused. The program should not go on then.
 pub fn confine(readable: &[&Path], writable: &[&Path]) -> Result<Vec<JailLayer>, JailError> {
+    identity::forswear()?;
     identity::become_nobody(None, false)?;
     let mut layers = vec![
         layer("capabilities", &Ok(()), "none, and none to be had"),

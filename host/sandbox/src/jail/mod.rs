@@ -90,6 +90,7 @@ impl Jail {
     pub(crate) fn enter() -> io::Result<Self> {
         let uid = identity::can_become();
         let namespaces = Namespaces::enter()?;
+        identity::forswear().map_err(io::Error::other)?;
         let around =
             seccomp::Around { empty_root: namespaces.mounts.is_ok(), own_pids: namespaces.pids.is_ok() };
         Ok(Self {
