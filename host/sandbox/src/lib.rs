@@ -52,7 +52,7 @@ mod v2_tests;
 
 pub use backend::{CgroupBackend, GroupEntry, TellOom, open};
 pub use error::CgroupError;
-pub use jail::{JailError, confine};
+pub use jail::{JailError, NetSupervisor, confine};
 pub use probe::{Finding, probe};
 pub use types::{
     CgroupSettings, CgroupVersion, CpuSet, FoundLease, GpuAccess, GroupPressure, GroupUsage, IoRule, Limits,

@@ -52,10 +52,9 @@ pub(super) fn become_nobody(uid: Option<u32>, may_be_watched: bool) -> Result<()
     if left != nothing {
         return Err(JailError::because("give up all its capabilities")(Errno::PERM));
     }
-    if !may_be_watched {
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(JailError::because("stop dumps"))?;
-    }
-    Ok(())
+    // Changing users may have changed it either way.
+    let dumps = if may_be_watched { DumpableBehavior::Dumpable } else { DumpableBehavior::NotDumpable };
+    set_dumpable_behavior(dumps).map_err(JailError::because("set who may look into it"))
 }
 
 /// Empties the bounding and the ambient set and locks the bits by which user 0 would get capabilities. EPERM without

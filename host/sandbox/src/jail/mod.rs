@@ -18,6 +18,7 @@ mod landlock;
 mod limits;
 mod mount;
 mod namespaces;
+mod network;
 mod seccomp;
 mod sys;
 mod users;
@@ -25,6 +26,7 @@ mod users;
 pub use confine::confine;
 pub(crate) use limits::limit_parked;
 pub(crate) use mount::Mount;
+pub use network::NetSupervisor;
 
 use crate::zygote::{Forked, IdMap, Order, Own, can_fork_into_group, fork};
 use hypermesh_model::JailLayer;

@@ -68,7 +68,10 @@ fn work(mut task: Task) -> u8 {
             close(&mut task);
             u8::try_from(words.next().unwrap().len()).unwrap_or(u8::MAX)
         }
-        other => panic!("no such task: {other}"),
+        other => match crate::dial::work(&mut task, other, words.next()) {
+            Some(code) => code,
+            None => panic!("no such task: {other}"),
+        },
     }
 }
 
