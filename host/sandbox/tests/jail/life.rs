@@ -33,7 +33,8 @@ fn a_worker_does_its_job_and_its_end_is_told(_: &str) {
     assert_eq!(outcome.exit, exit(101), "{}", outcome.printed);
     assert!(outcome.printed.contains("as it was told"), "{}", outcome.printed);
     let long = format!("count {}", "x".repeat(MAX_JOB_BYTES - 6));
-    assert_eq!(bed.run(order(), &long, &[]).exit, exit(255));
+    let outcome = bed.run(order(), &long, &[]);
+    assert_eq!(outcome.exit, exit(255), "{}", outcome.printed);
     let waiting = bed.park();
     let (reader, writer) = std::io::pipe().unwrap();
     let worker = waiting.parked.start(&order(), b"hold", &[reader.as_fd()]).unwrap();

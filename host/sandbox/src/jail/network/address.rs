@@ -72,7 +72,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(ip: std::net::IpAddr, port: u16) {
+        fn what_is_written_is_read(ip: IpAddr, port: u16) {
             let address = SocketAddr::new(ip, port);
             prop_assert_eq!(parse(&raw(address)), Some(address));
         }

@@ -5,10 +5,11 @@
 //! of its runtime, or a mistake of ours, and neither should go on. Programs are built once, by the zygote, for each
 //! combination of what a worker may need; seccompiler makes them (Firecracker's, pure Rust, also checks the architecture
 //! and so the other tables of calls). What is answered by the node is a second program: of two the kernel takes the
-//! stricter answer.
+//! stricter answer. That the list is a search and not a row of comparisons is for the time that it takes to install it.
 
 mod calls;
 mod listener;
+mod search;
 
 use super::JailError;
 use calls::{ALWAYS, ALWAYS_OLD, ANSWERED, FCNTL, FOLDERS, FOLDERS_OLD, IOCTL, NEVER, OPTIONS, STATUS};
@@ -46,13 +47,7 @@ impl Programs {
     /// Builds them, where the kernel can kill a process by them.
     pub(super) fn build(around: Around) -> Result<Self, String> {
         can_kill()?;
-        let build = |folders, network| {
-            program(
-                allowed(Needs { folders, network }, around)?,
-                SeccompAction::KillProcess,
-                SeccompAction::Allow,
-            )
-        };
+        let build = |folders, network| search::program(allowed(Needs { folders, network }, around)?);
         let all = || Ok([build(false, false)?, build(false, true)?, build(true, false)?, build(true, true)?]);
         all().map(Self).map_err(|error: seccompiler::BackendError| error.to_string())
     }
@@ -87,8 +82,11 @@ pub(super) fn can_answer() -> Result<(), String> {
 /// Forbids a program of ours what it never needs.
 pub(super) fn forbid() -> Result<(), io::Error> {
     let never = NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    let program =
-        program(never, SeccompAction::Allow, SeccompAction::KillProcess).map_err(io::Error::other)?;
+    let forbidding = || -> Result<BpfProgram, seccompiler::BackendError> {
+        let target: TargetArch = std::env::consts::ARCH.try_into()?;
+        SeccompFilter::new(never, SeccompAction::Allow, SeccompAction::KillProcess, target)?.try_into()
+    };
+    let program = forbidding().map_err(io::Error::other)?;
     apply_filter(&program).map_err(io_of)
 }
 
@@ -98,15 +96,6 @@ fn io_of(error: seccompiler::Error) -> io::Error {
         return error;
     }
     io::Error::other(error)
-}
-
-fn program(
-    rules: Rules,
-    otherwise: SeccompAction,
-    matching: SeccompAction,
-) -> Result<BpfProgram, seccompiler::BackendError> {
-    let target: TargetArch = std::env::consts::ARCH.try_into()?;
-    SeccompFilter::new(rules, otherwise, matching, target)?.try_into()
 }
 
 fn allowed(needs: Needs, around: Around) -> Result<Rules, seccompiler::BackendError> {
