@@ -9,10 +9,10 @@
 use crate::Mesh;
 use crate::blobs::{Receiving, StoredBlob};
 use crate::error::MeshError;
-use crate::execution::{Folder, MIN_EXECUTION_MEMORY};
+use crate::execution::{Folder, MIN_EXECUTION_MEMORY, WorkerJob};
 use crate::internal::{Child, ChildEnd};
 use crate::requests::{NewPackage, NewVm};
-use hypermesh_engine::{EngineError, JobCall, JobOutcome, JobSpec, Vetted};
+use hypermesh_engine::{Call, EngineError, JobOutcome, JobSpec, Profile, Vetted};
 use hypermesh_model::{
     Asset, AssetType, BlobDigest, Bytes, CatalogId, EventKind, ExecutionId, MilliCpu, Operation, Package,
     PrivacyLevel, Subject, Timestamp, VmLimits, World, error_chain,
@@ -86,7 +86,7 @@ fn compile_to(component: &Path, compiled: &Path, report: &Path) -> Result<(), St
         .and_then(|entry| hypermesh_sandbox::enter(&entry))
         .map_err(|e| error_chain(&e))?;
     let bytes = fs::read(component).map_err(|e| format!("reading the component: {e}"))?;
-    let found = match hypermesh_engine::vet_and_compile(&bytes) {
+    let found = match hypermesh_engine::vet_and_compile(&bytes, Profile::Plain) {
         Ok((vetted, code)) => {
             fs::write(compiled, code).map_err(|e| format!("writing the code: {e}"))?;
             CompileReport::Admitted(vetted)
@@ -163,7 +163,7 @@ impl Mesh {
         let vetted = self.compile(&upload.digest).await?;
         let operations = match vetted.world {
             World::Job => self.describe(&upload.digest).await?,
-            World::Validator => Vec::new(),
+            World::Validator | World::Command | World::Http => Vec::new(),
         };
         let package = Package {
             id: CatalogId::generate(),
@@ -309,17 +309,19 @@ impl Mesh {
 
     async fn describe_in(&self, digest: &BlobDigest, work: &Folder) -> Result<Vec<Operation>, MeshError> {
         work.prepare(&[], &self.blobs)?;
-        work.write_job(&JobSpec {
-            cwasm: self.compiled_path(digest),
-            call: JobCall::Describe,
+        let spec = JobSpec {
+            call: Call::Describe,
+            artefact_owner: rustix::process::geteuid().as_raw(),
+            fuel: None,
             memory_limit: Bytes(DESCRIBE_MEMORY.0 / 2),
             inputs: Vec::new(),
-            folder: None,
-            output_dir: work.outputs(),
+            folders: Vec::new(),
+            hosts: Vec::new(),
             output_bytes_limit: Bytes(1),
             result_bytes_limit: Bytes::mib(1),
             log_bytes_limit: Bytes::mib(1),
-        })?;
+        };
+        work.write_job(&WorkerJob { spec, artefact: self.compiled_path(digest), folder: None })?;
         let child = Child {
             args: vec!["__worker".into(), work.path().into()],
             cwd: work.path().to_owned(),

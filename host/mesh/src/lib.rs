@@ -44,7 +44,7 @@ pub use tokens::{MAX_TOKENS, Role, TokenView};
 /// # Errors
 /// When the engine can't be set up on this machine.
 pub fn engine_hash() -> Result<String, MeshError> {
-    hypermesh_engine::compatibility_hash()
+    hypermesh_engine::compatibility_hash(hypermesh_engine::Profile::Plain)
         .map_err(|e| MeshError::internal("setting up the engine")(Box::new(e)))
 }
 

@@ -4,14 +4,14 @@
 //! that ends the lease made for it. Whatever happens to the worker, the driver ends with a final record; only a node
 //! that dies first leaves that to its next start (`reconcile`).
 
-use super::folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
+use super::folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES, WorkerJob};
 use super::supervision::Driven;
 use super::{WORKER_OVERHEAD, event_data};
 use crate::Mesh;
 use crate::allocation::Ending;
 use crate::error::MeshError;
 use crate::exit::has_ended;
-use hypermesh_engine::{GrantedFolder, JobCall, JobOutcome, JobSpec};
+use hypermesh_engine::{Call, GrantedFolder, JobOutcome, JobSpec, LEASE_FOLDER};
 use hypermesh_model::error_chain;
 use hypermesh_model::{
     Bytes, Cause, EventKind, Execution, ExecutionStatus, Lease, LeaseStatus, ResourceUsage, Timestamp,
@@ -129,7 +129,8 @@ async fn start(
 ) -> Result<(WorkerProcess, pipe::Receiver), MeshError> {
     let package = mesh.package(&execution.package)?;
     let cwasm = mesh.compiled(&package.digest).await?;
-    let spec = job_spec(mesh, execution, lease, cwasm)?;
+    let spec = job_spec(mesh, execution, lease)?;
+    let granted = lease.grant.storage.map(|_| mesh.volumes.path(&lease.id));
     let (ready, theirs) = std::io::pipe().map_err(|e| MeshError::internal("making a pipe")(Box::new(e)))?;
     let (folder, id) = (mesh.folder(&execution.id), execution.id.clone());
     let (lease_id, inputs) = (lease.id.clone(), execution.request.inputs.clone());
@@ -139,11 +140,12 @@ async fn start(
     let worker = tokio::task::spawn_blocking(move || {
         let mut spec = spec;
         spec.inputs = folder.prepare(&inputs, &spawning.blobs)?;
-        folder.write_job(&spec)?;
+        let job = WorkerJob { spec, artefact: cwasm, folder: granted };
+        folder.write_job(&job)?;
         let leaf = spawning.cgroups.create_leaf(&lease_id, id.as_str(), None);
         leaf.map_err(|e| MeshError::internal("making a cgroup")(Box::new(e)))?;
         let entry = Entry {
-            file_bytes: Some(spec.output_bytes_limit.0.max(MIN_FILE_BYTES).max(folder_bytes)),
+            file_bytes: Some(job.spec.output_bytes_limit.0.max(MIN_FILE_BYTES).max(folder_bytes)),
             ..Entry::joining(spawning.cgroups.join_files(&lease_id, id.as_str()))
         };
         spawn(&spawning, &folder, entry, theirs.into())
@@ -172,28 +174,26 @@ fn spawn(mesh: &Mesh, folder: &Folder, entry: Entry, stdout: OwnedFd) -> Result<
     .map_err(|e| MeshError::internal("starting a worker")(Box::new(e)))
 }
 
-fn job_spec(
-    mesh: &Mesh,
-    execution: &Execution,
-    lease: &Lease,
-    cwasm: std::path::PathBuf,
-) -> Result<JobSpec, MeshError> {
+fn job_spec(mesh: &Mesh, execution: &Execution, lease: &Lease) -> Result<JobSpec, MeshError> {
     let vm = mesh.asset(&execution.vm_asset_id)?.vm;
     let limits = vm.map(|vm| vm.limits).ok_or_else(|| MeshError::not_found("vm", &execution.vm_asset_id))?;
     let memory = lease.grant.memory.unwrap_or(limits.max_memory).min(limits.max_memory);
     let parameters = serde_json::to_string(&execution.request.parameters)
         .map_err(|e| MeshError::internal("writing parameters")(Box::new(e)))?;
     Ok(JobSpec {
-        cwasm,
-        call: JobCall::Run { operation: execution.request.operation.clone(), parameters },
+        artefact_owner: rustix::process::geteuid().as_raw(),
+        fuel: None,
+        call: Call::Run { operation: execution.request.operation.clone(), parameters },
         memory_limit: Bytes(memory.0.saturating_sub(WORKER_OVERHEAD.0)),
         inputs: Vec::new(),
         // The worker's rights end where the folder does, and the folder ends with the lease.
-        folder: lease
+        folders: lease
             .grant
             .storage
-            .map(|_| GrantedFolder { path: mesh.volumes.path(&lease.id), writable: true }),
-        output_dir: mesh.folder(&execution.id).outputs(),
+            .map(|_| GrantedFolder { guest_path: LEASE_FOLDER.to_owned(), writable: true })
+            .into_iter()
+            .collect(),
+        hosts: Vec::new(),
         output_bytes_limit: limits.max_storage,
         result_bytes_limit: Bytes(MAX_RESULT_BYTES),
         log_bytes_limit: Bytes(MAX_LOG_BYTES),

@@ -15,6 +15,7 @@ use crate::blobs::{BlobStore, Receiving};
 use crate::error::MeshError;
 use hypermesh_engine::{JobOutcome, JobSpec};
 use hypermesh_model::{ExecutionId, InputFile, LogLine};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,17 @@ pub const MAX_LOG_BYTES: u64 = 1 << 20;
 const MAX_OUTCOME_BYTES: u64 = 8 << 20;
 /// The worker's own words.
 const MAX_STDERR_BYTES: u64 = 4096;
+
+/// What a worker is told.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WorkerJob {
+    /// What to run.
+    pub spec: JobSpec,
+    /// The compiled artefact.
+    pub artefact: PathBuf,
+    /// The folder of the lease, if it was granted.
+    pub folder: Option<PathBuf>,
+}
 
 /// The folder of one execution.
 #[derive(Debug, Clone)]
@@ -61,6 +73,11 @@ impl Folder {
         self.file("log.jsonl")
     }
 
+    /// Where its inputs are.
+    pub fn inputs(&self) -> PathBuf {
+        self.file("in")
+    }
+
     /// Where the guest's files go.
     pub fn outputs(&self) -> PathBuf {
         self.file("out")
@@ -70,11 +87,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`MeshError::NotFound`] when an input is gone; a fault when the disk refuses.
-    pub fn prepare(
-        &self,
-        inputs: &[InputFile],
-        blobs: &BlobStore,
-    ) -> Result<Vec<(String, PathBuf)>, MeshError> {
+    pub fn prepare(&self, inputs: &[InputFile], blobs: &BlobStore) -> Result<Vec<String>, MeshError> {
         self.remove()?;
         fs::create_dir_all(self.file("in")).map_err(fault("making a folder"))?;
         fs::create_dir_all(self.outputs()).map_err(fault("making a folder"))?;
@@ -83,7 +96,7 @@ impl Folder {
             let link = self.file("in").join(index.to_string());
             fs::hard_link(blobs.path(Receiving::Blob, &input.digest), &link)
                 .map_err(|_| MeshError::not_found("blob", &input.digest))?;
-            granted.push((input.name.clone(), link));
+            granted.push(input.name.clone());
         }
         Ok(granted)
     }
@@ -92,7 +105,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn write_job(&self, job: &JobSpec) -> Result<(), MeshError> {
+    pub fn write_job(&self, job: &WorkerJob) -> Result<(), MeshError> {
         let text = serde_json::to_vec(job)
             .map_err(|e| MeshError::Internal { doing: "writing a job", source: Box::new(e) })?;
         fs::write(self.file("job.json"), text).map_err(fault("writing a job"))
@@ -102,7 +115,7 @@ impl Folder {
     ///
     /// # Errors
     /// When the file is missing or not a job.
-    pub fn read_job(&self) -> io::Result<JobSpec> {
+    pub fn read_job(&self) -> io::Result<WorkerJob> {
         Ok(serde_json::from_slice(&fs::read(self.file("job.json"))?)?)
     }
 

@@ -9,7 +9,7 @@ mod supervision;
 pub mod worker;
 
 pub use drive::{Begin, drive};
-pub use folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
+pub use folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES, WorkerJob};
 pub use supervision::{MAX_LIVE_EXECUTIONS, Supervision};
 
 use crate::Mesh;
@@ -126,6 +126,9 @@ impl Mesh {
         let package = self.package(id)?;
         match package.world {
             World::Job => Ok(package),
+            World::Command | World::Http => Err(MeshError::Conflict {
+                detail: format!("package `{id}` is a {}; only jobs can be executed", package.world.name()),
+            }),
             World::Validator => Err(MeshError::Conflict {
                 detail: format!("package `{id}` is a validator; it checks claims and can't be executed"),
             }),

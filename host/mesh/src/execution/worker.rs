@@ -5,15 +5,16 @@
 //!
 //! Exit codes: 0 a result, 1 the guest failed with a cause in the outcome, 70 the worker could not even begin.
 
-use super::folder::Folder;
-use hypermesh_engine::{JobObserver, JobOutcome};
-use hypermesh_model::error_chain;
+use super::folder::{Folder, WorkerJob};
+use hypermesh_engine::{Handles, JobObserver, JobOutcome, Runtime};
+use hypermesh_model::{Cause, error_chain};
 use hypermesh_model::{LogLine, Timestamp};
 use hypermesh_sandbox::Entry;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 /// EX_SOFTWARE of sysexits(3).
 const CANNOT_BEGIN: u8 = 70;
@@ -38,13 +39,29 @@ pub fn run(folder: PathBuf) -> u8 {
         }
     };
     let mut observer = Observer { log: BufWriter::new(log) };
-    let outcome = hypermesh_engine::run(&job, &mut observer);
+    let outcome = execute(&job, &folder, &mut observer)
+        .unwrap_or_else(|cause| JobOutcome::Failed { cause, dropped_log_lines: 0 });
     let failed = matches!(outcome, JobOutcome::Failed { .. });
     if let Err(error) = observer.log.flush().and_then(|()| folder.write_outcome(&outcome)) {
         let _ = writeln!(io::stderr(), "writing the outcome: {error}");
         return CANNOT_BEGIN;
     }
     u8::from(failed)
+}
+
+fn execute(job: &WorkerJob, folder: &Folder, observer: &mut Observer) -> Result<JobOutcome, Cause> {
+    let lost = |doing: &str, error: &dyn Error| Cause::WorkerLost { detail: describe(doing, error) };
+    let open = |path: &Path| {
+        File::open(path).map(OwnedFd::from).map_err(|e| lost(&format!("opening {}", path.display()), &e))
+    };
+    let runtime = Runtime::new().map_err(|e| lost("setting up the engine", &e))?;
+    let handles = Handles {
+        inputs: Some(open(&folder.inputs())?),
+        outputs: Some(open(&folder.outputs())?),
+        folders: job.folder.iter().map(|path| open(path)).collect::<Result<_, _>>()?,
+        ..Handles::new(open(&job.artefact)?)
+    };
+    Ok(runtime.load(&job.spec, handles)?.run(observer))
 }
 
 fn describe(doing: &str, error: &dyn Error) -> String {
