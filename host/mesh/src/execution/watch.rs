@@ -138,7 +138,9 @@ pub(super) async fn watch(
                 }
                 FromWorker::Said(_) => {}
                 FromWorker::Listener(listener) => {
-                    network::serve(listener, std::mem::take(&mut allowed));
+                    if let Process::Child(worker) = &process {
+                        network::serve(worker.get_ref(), listener, std::mem::take(&mut allowed));
+                    }
                 }
                 FromWorker::Ended => speaks = false,
             },
