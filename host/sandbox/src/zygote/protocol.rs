@@ -1,5 +1,6 @@
 //! What node, zygote and worker say to each other.
 
+use crate::worker::DEFAULT_OPEN_FILES;
 use hypermesh_model::JailLayer;
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +45,7 @@ pub(crate) enum Tell {
 }
 
 /// What a worker is to become, and which of the descriptors of its one order are what.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The user and group that it becomes, with no other groups. `None`: those of the zygote. An error of the worker where
     /// the layer `uid` is not active.
@@ -61,6 +62,21 @@ pub struct Order {
     pub network: bool,
     /// The descriptor that becomes its standard error, by index; `None`: the zygote's.
     pub stderr: Option<usize>,
+}
+
+/// Nothing granted, the zygote's user, [`DEFAULT_OPEN_FILES`] descriptors.
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            uid: None,
+            open_files: DEFAULT_OPEN_FILES,
+            file_bytes: None,
+            cpu_seconds: None,
+            folders: Vec::new(),
+            network: false,
+            stderr: None,
+        }
+    }
 }
 
 /// A folder that a worker may open files in.

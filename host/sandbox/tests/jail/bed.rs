@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// Longest wait for anything here: many times what a loaded machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// Descriptors of a worker.
-pub(crate) const OPEN_FILES: u64 = 64;
 
 /// A zygote and what it prints.
 pub(crate) struct Bed {
@@ -87,9 +85,9 @@ impl Bed {
     }
 }
 
-/// An order without anything.
+/// An order that grants nothing.
 pub(crate) fn order() -> Order {
-    Order { open_files: OPEN_FILES, ..Order::default() }
+    Order::default()
 }
 
 /// All that a worker says, until it closes its link.

@@ -1,8 +1,9 @@
 //! Workers are parked, started, told of when they end; and who dies with whom.
 
 use crate::Test;
-use crate::bed::{Bed, OPEN_FILES, PATIENCE, listen, order, read, status, wait_readable};
+use crate::bed::{Bed, PATIENCE, listen, order, read, status, wait_readable};
 use crate::worker::{UNPREPARED, ZYGOTE};
+use hypermesh_sandbox::worker::DEFAULT_OPEN_FILES;
 use hypermesh_sandbox::zygote::{MAX_JOB_BYTES, ZygoteError};
 use hypermesh_sandbox::{
     FromWorker, GroupEntry, Order, OrderFolder, PidFd, ProcessId, Worker, WorkerExit, is_alive,
@@ -165,7 +166,7 @@ fn an_order_that_names_what_is_not_there_is_refused(_: &str) {
     let refused = bed.park().parked.start(&order(), &vec![0; MAX_JOB_BYTES + 1], &[]);
     assert!(matches!(refused, Err(ZygoteError::JobTooLong { .. })));
     // More descriptors than it may have are still received: the limit comes after them.
-    let many: Vec<_> = (0..OPEN_FILES * 2).map(|_| null.as_fd()).collect();
+    let many: Vec<_> = (0..DEFAULT_OPEN_FILES * 2).map(|_| null.as_fd()).collect();
     assert_eq!(bed.run(order(), "exit 4", &many).exit, exit(4));
 }
 
