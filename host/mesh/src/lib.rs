@@ -13,6 +13,7 @@ pub mod execution;
 mod exit;
 mod failpoint;
 mod identity;
+mod inspect;
 mod internal;
 mod machine;
 mod reconcile;
@@ -31,6 +32,7 @@ pub use blobs::{BlobWriter, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, Stor
 pub use catalog::{compile_main, default_limits};
 pub use error::{MeshError, Shortage};
 pub use hypermesh_planner::{Held, Quota};
+pub use inspect::{Admission, inspect};
 pub use machine::{Machine, NodeReport, NodeState};
 pub use requests::{
     AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,
