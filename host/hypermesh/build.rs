@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     table(&mut code, "SDK", &sdk, &[files(&sdk, Path::new("src"))?, readme.into()].concat())?;
     table(&mut code, "WIT", &root.join("wit"), &files(&root.join("wit"), Path::new(""))?)?;
     table(&mut code, "EXAMPLES", &root.join("examples"), &files(&root.join("examples"), Path::new(""))?)?;
-    for folder in ["guest-sdk/src", "wit", "examples"] {
+    for folder in ["guest-sdk/src", "wit"] {
         println!("cargo::rerun-if-changed={}", root.join(folder).display());
     }
     let lock = root.join("Cargo.lock");
@@ -45,6 +45,10 @@ fn files(root: &Path, below: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
             continue;
         }
         if entry.file_type()?.is_dir() {
+            // Not the examples' own folders: what is built in one would be looked through each time.
+            if path.ends_with("src") || path.ends_with("tests") {
+                println!("cargo::rerun-if-changed={}", root.join(&path).display());
+            }
             found.extend(files(root, &path)?);
         } else {
             found.push(path);

@@ -14,18 +14,18 @@ pub struct Admission {
     pub world: Option<World>,
     /// What its imports would let it do here: all of them where it is admitted, else those that it is refused for.
     pub capabilities: Vec<Capability>,
-    /// Why it is refused; `None` where it is admitted.
-    pub refusal: Option<String>,
+    /// Why it is refused; empty where it is admitted.
+    pub refusals: Vec<String>,
 }
 
 /// Judges a component as an upload would be, before compiling.
 pub fn inspect(component: &[u8]) -> Admission {
     match hypermesh_engine::vet(component) {
         Ok(vetted) => {
-            Admission { world: Some(vetted.world), capabilities: vetted.capabilities, refusal: None }
+            Admission { world: Some(vetted.world), capabilities: vetted.capabilities, refusals: Vec::new() }
         }
         Err(error) => {
-            let refusal = Some(chain(&error));
+            let refusals = vec![chain(&error)];
             let capabilities = match error {
                 EngineError::ForbiddenImports(forbidden) => forbidden,
                 EngineError::NotAComponent { .. }
@@ -36,7 +36,7 @@ pub fn inspect(component: &[u8]) -> Admission {
                 | EngineError::WrongTypes(_)
                 | EngineError::Engine(_) => Vec::new(),
             };
-            Admission { world: None, capabilities, refusal }
+            Admission { world: None, capabilities, refusals }
         }
     }
 }
@@ -59,7 +59,7 @@ mod tests {
     fn what_is_no_component_is_refused_with_the_whole_reason() {
         let refused = inspect(b"\0asm\x0d\0\x01\0\xff");
         assert_eq!((refused.world, refused.capabilities), (None, vec![]));
-        assert!(refused.refusal.unwrap().starts_with("the component is malformed: "));
-        assert!(inspect(b"").refusal.unwrap().contains("an empty file"));
+        assert!(refused.refusals[0].starts_with("the component is malformed: "));
+        assert!(inspect(b"").refusals[0].contains("an empty file"));
     }
 }

@@ -82,7 +82,7 @@ pub(super) struct Inspection {
     exports: Vec<String>,
     admitted: bool,
     /// Why it would be refused.
-    pub(super) refusal: Option<String>,
+    pub(super) refusals: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     difference: Option<Difference>,
 }
@@ -173,8 +173,8 @@ impl Inspection {
             source: outline.source,
             sdk: outline.sdk,
             producers: producers.map(|p| Tool { field: p.field, name: p.name, version: p.version }).collect(),
-            admitted: admission.refusal.is_none(),
-            refusal: admission.refusal,
+            admitted: admission.refusals.is_empty(),
+            refusals: admission.refusals,
             difference: None,
         }
     }
@@ -196,9 +196,12 @@ fn show(found: &Inspection, style: Style) -> String {
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| human::UNKNOWN.into());
     let producers =
         found.producers.iter().map(|tool| format!("{} {}", tool.name, tool.version).trim_end().to_owned());
-    let admitted = match &found.refusal {
-        None => style.good("yes"),
-        Some(reason) => format!("{}: {}", style.error("no"), human::printable_lines(reason)),
+    let admitted = match found.refusals.as_slice() {
+        [] => style.good("yes"),
+        reasons => {
+            let reasons: Vec<String> = reasons.iter().map(|reason| human::printable(reason)).collect();
+            format!("{}: {}", style.error("no"), reasons.join(&format!("\n{:13}", "")))
+        }
     };
     let mut text = fields(
         &[

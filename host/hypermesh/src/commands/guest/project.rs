@@ -187,11 +187,11 @@ impl Project {
                 )
             }
         };
-        let world = match &package["metadata"]["hypermesh"]["world"] {
-            Value::Null if program.is_some() => Template::Command,
-            Value::Null => Template::Job,
-            world => serde_json::from_value(world.clone())
+        let world = match package["metadata"]["hypermesh"].get("world") {
+            Some(world) => serde_json::from_value(world.clone())
                 .with_context(|| format!("{}: package.metadata.hypermesh.world", manifest.display()))?,
+            None if program.is_some() => Template::Command,
+            None => Template::Job,
         };
         let authors = package["authors"].as_array().into_iter().flatten();
         let authors: Vec<&str> = authors.filter_map(Value::as_str).collect();

@@ -41,8 +41,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()
     let built = build(&project)?;
     let mut file = LocalFile::open(&built.path)?;
     let inspection = Inspection::of_file(&built.path)?;
-    if let Some(refusal) = &inspection.refusal {
-        crate::say!("{}", context.talk.error(&format!("it would not be admitted: {refusal}")));
+    if !inspection.refusals.is_empty() {
+        for refusal in &inspection.refusals {
+            crate::say!("{}", context.talk.error(&format!("it would not be admitted: {refusal}")));
+        }
         return Err(Failure::EXPLAINED.into());
     }
     let about = UploadQuery {
