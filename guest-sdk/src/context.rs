@@ -1,20 +1,16 @@
 //! What a running job can reach: log, progress, granted inputs, outputs.
 //!
-//! A trait, so that the same logic runs against the host's bindings in a guest and against memory in a test. Files are
-//! `std::io` streams, because that is what every Rust library takes. Each read and write is a call to the host: wrap
-//! them in `BufReader` and `BufWriter` where pieces are small.
+//! A trait, so that the same logic runs against the host's bindings in a guest and against memory in a test. What files
+//! are is in `stream.rs`.
 //!
 //! Fails by [`BlobError`]; inside a stream it is the source of a `std::io::Error`.
 
-use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use crate::{Input, Output};
+use std::io;
 use thiserror::Error;
 
-/// The most that one call to the host carries in either direction, in bytes. The host copies no more at once.
-pub const MAX_CHUNK: usize = 1 << 20;
-
-/// How much a log line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How much a log line matters, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Every step.
     Trace,
@@ -93,104 +89,28 @@ pub trait Context {
     /// [`BlobError::InvalidName`], [`BlobError::AlreadyExists`], [`BlobError::TooMany`].
     fn create(&mut self, name: &str) -> Result<Output, BlobError>;
 
-    /// Logs at [`Level::Info`].
+    /// Logs at [`Level::Trace`]; the macro [`trace!`](crate::trace) formats.
+    fn trace(&mut self, message: &str) {
+        self.log(Level::Trace, message);
+    }
+
+    /// Logs at [`Level::Debug`]; the macro [`debug!`](crate::debug) formats.
+    fn debug(&mut self, message: &str) {
+        self.log(Level::Debug, message);
+    }
+
+    /// Logs at [`Level::Info`]; the macro [`info!`](crate::info) formats.
     fn info(&mut self, message: &str) {
         self.log(Level::Info, message);
     }
 
-    /// Logs at [`Level::Warn`].
+    /// Logs at [`Level::Warn`]; the macro [`warn!`](crate::warn) formats.
     fn warn(&mut self, message: &str) {
         self.log(Level::Warn, message);
     }
-}
 
-/// Where an [`Input`] gets its bytes. For those who write a [`Context`].
-pub trait ReadAt {
-    /// Up to `length` bytes from `offset`; empty at the end and beyond.
-    ///
-    /// # Errors
-    /// [`BlobError::Io`] when the bytes cannot be read.
-    fn read_at(&mut self, offset: u64, length: u32) -> Result<Vec<u8>, BlobError>;
-}
-
-/// An open input: a stream with a known length that can seek.
-pub struct Input {
-    source: Box<dyn ReadAt>,
-    size: u64,
-    position: u64,
-}
-
-impl Input {
-    /// An input of `size` bytes, at its start.
-    pub fn new(source: Box<dyn ReadAt>, size: u64) -> Self {
-        Self { source, size, position: 0 }
-    }
-
-    /// Its length in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-}
-
-impl fmt::Debug for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Input")
-            .field("size", &self.size)
-            .field("position", &self.position)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(MAX_CHUNK);
-        let bytes = self.source.read_at(self.position, u32::try_from(wanted).unwrap_or(u32::MAX))?;
-        // A source that gives more than was asked would otherwise lose bytes.
-        let taken = bytes.len().min(wanted);
-        buffer[..taken].copy_from_slice(&bytes[..taken]);
-        self.position += taken as u64;
-        Ok(taken)
-    }
-}
-
-impl Seek for Input {
-    fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
-        let position = match target {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
-        };
-        self.position = position.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "seek before the start of the input")
-        })?;
-        Ok(self.position)
-    }
-}
-
-/// An output being written. Dropping it closes it.
-pub struct Output {
-    sink: Box<dyn Write>,
-}
-
-impl Output {
-    /// An output that appends to `sink`, which is never given more than [`MAX_CHUNK`] bytes at once.
-    pub fn new(sink: Box<dyn Write>) -> Self {
-        Self { sink }
-    }
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").finish_non_exhaustive()
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sink.write(&bytes[..bytes.len().min(MAX_CHUNK)])
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+    /// Logs at [`Level::Error`]; the macro [`error!`](crate::error) formats.
+    fn error(&mut self, message: &str) {
+        self.log(Level::Error, message);
     }
 }

@@ -1,15 +1,13 @@
 //! A job: what it can do, and doing it.
 //!
-//! Parameters and results are JSON, since that is what the REST caller sends and gets; [`parse_parameters`] and
-//! [`to_result`] turn them into an author's own types. [`dispatch`] is the one way into a job, for the host's call and
+//! Parameters and results are JSON, since that is what the REST caller sends and gets; [`call`] turns them into an author's
+//! own types and back. [`dispatch`] is the one way into a job, for the host's call and
 //! for tests alike, so a test sees what the host would.
 
-use crate::{BlobError, Context};
+use crate::{Context, JobError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::io;
-use thiserror::Error;
 
 /// Something that a job can do.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,39 +24,6 @@ impl Operation {
     /// An operation with the JSON Schema of its parameters.
     pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
         Self { name: name.into(), description: description.into(), parameters }
-    }
-}
-
-/// Why a run gave no result.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum JobError {
-    /// There is no operation of that name.
-    #[error("there is no operation of that name")]
-    UnknownOperation,
-    /// The parameters don't fit. Says where.
-    #[error("invalid parameters: {0}")]
-    InvalidParameters(String),
-    /// It was tried and failed. Says why.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl JobError {
-    /// [`JobError::Failed`] from anything that can say what happened.
-    pub fn failed(reason: impl ToString) -> Self {
-        Self::Failed(reason.to_string())
-    }
-}
-
-impl From<BlobError> for JobError {
-    fn from(error: BlobError) -> Self {
-        Self::failed(error)
-    }
-}
-
-impl From<io::Error> for JobError {
-    fn from(error: io::Error) -> Self {
-        Self::failed(error)
     }
 }
 
@@ -88,6 +53,65 @@ pub fn parse_parameters<T: DeserializeOwned>(parameters: Value) -> Result<T, Job
 /// [`JobError::Failed`] for what JSON cannot hold, such as a map whose keys aren't text.
 pub fn to_result<T: Serialize>(result: &T) -> Result<Value, JobError> {
     serde_json::to_value(result).map_err(|error| JobError::Failed(format!("the result is not JSON: {error}")))
+}
+
+/// Calls a function of the author's own types: its parameters are parsed, its result is made JSON.
+///
+/// ```
+/// use hypermesh_guest::{Context, Job, JobError, Operation, call};
+/// use serde::{Deserialize, Serialize};
+/// use serde_json::{Value, json};
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Division {
+///     dividend: i64,
+///     divisor: i64,
+/// }
+///
+/// #[derive(Serialize)]
+/// struct Quotient {
+///     quotient: i64,
+/// }
+///
+/// fn divide(_: &mut dyn Context, Division { dividend, divisor }: Division) -> Result<Quotient, JobError> {
+///     let quotient = dividend.checked_div(divisor);
+///     let quotient = quotient.ok_or_else(|| JobError::coded("no-quotient", "the divisor is 0"))?;
+///     Ok(Quotient { quotient })
+/// }
+///
+/// struct Arithmetic;
+///
+/// impl Job for Arithmetic {
+///     fn operations() -> Vec<Operation> {
+///         let integer = json!({ "type": "integer" });
+///         let schema = json!({ "type": "object", "properties": { "dividend": integer, "divisor": integer } });
+///         vec![Operation::new("divide", "Divides one number by another", schema)]
+///     }
+///
+///     fn run(context: &mut dyn Context, operation: &str, parameters: Value) -> Result<Value, JobError> {
+///         match operation {
+///             "divide" => call(context, parameters, divide),
+///             _ => Err(JobError::UnknownOperation),
+///         }
+///     }
+/// }
+///
+/// use hypermesh_guest::{dispatch, testing::MemoryContext};
+/// let run = |text| dispatch::<Arithmetic>(&mut MemoryContext::new(), "divide", text);
+/// assert_eq!(run(r#"{ "dividend": 7, "divisor": 2 }"#).as_deref(), Ok(r#"{"quotient":3}"#));
+/// assert_eq!(run(r#"{ "dividend": 7, "divisor": 0 }"#).unwrap_err().to_string(), "no-quotient: the divisor is 0");
+/// assert_eq!(run(r#"{ "dividend": 7 }"#).unwrap_err().code(), "invalid-parameters");
+/// ```
+///
+/// # Errors
+/// [`JobError::InvalidParameters`] for parameters that don't fit, and what `function` returns.
+pub fn call<P: DeserializeOwned, R: Serialize>(
+    context: &mut dyn Context,
+    parameters: Value,
+    function: impl FnOnce(&mut dyn Context, P) -> Result<R, JobError>,
+) -> Result<Value, JobError> {
+    to_result(&function(context, parse_parameters(parameters)?)?)
 }
 
 /// Calls a job as the host does: operation by name, parameters and result as JSON text.

@@ -1,86 +1,159 @@
 //! What the author of a HyperMesh guest depends on.
 //!
-//! A guest is a WebAssembly component. This crate owns its bindings to the host (`wit/`, package `hypermesh:guest`),
-//! so an author needs no WIT file and no tool beyond `cargo build --target wasm32-wasip2`: implement [`Job`] and name
-//! the type in [`export_job!`].
+//! A guest is a WebAssembly component. This crate owns its bindings to the host (`wit/`, package `hypermesh:guest`), so an
+//! author needs no WIT file and no tool beyond `cargo` with the target `wasm32-wasip2`. `hypermesh guest new` writes a
+//! project; what follows builds one by hand.
+//!
+//! # A first job
+//!
+//! A job is a type that says what it can do and does it. It gets a [`Context`], through which it reaches everything that
+//! it may reach, the name of an operation, and parameters as JSON:
 //!
 //! ```
-//! use hypermesh_guest::{Context, Job, JobError, Operation, parse_parameters, to_result};
+//! use hypermesh_guest::{Context, Job, JobError, Operation};
+//! use serde_json::{Value, json};
+//!
+//! struct Greeter;
+//!
+//! impl Job for Greeter {
+//!     fn operations() -> Vec<Operation> {
+//!         vec![Operation::new("greet", "Greets by name", json!({ "type": "object" }))]
+//!     }
+//!
+//!     fn run(_context: &mut dyn Context, _operation: &str, parameters: Value) -> Result<Value, JobError> {
+//!         Ok(json!(format!("hello {}", parameters["name"].as_str().unwrap_or("world"))))
+//!     }
+//! }
+//!
+//! hypermesh_guest::export_job!(Greeter);
+//!
+//! // On the host the macro exports nothing, and the logic is tested without WebAssembly:
+//! use hypermesh_guest::{dispatch, testing::MemoryContext};
+//! let result = dispatch::<Greeter>(&mut MemoryContext::new(), "greet", r#"{ "name": "Ann" }"#);
+//! assert_eq!(result.as_deref(), Ok(r#""hello Ann""#));
+//! ```
+//!
+//! The crate that holds it sets `crate-type = ["cdylib", "rlib"]`: the first is the component, the second is for
+//! `cargo test`. `cargo build --release --target wasm32-wasip2` gives the component, and `hypermesh run FILE.wasm` runs it.
+//!
+//! # Parameters, results and errors of one's own types
+//!
+//! [`call`] parses parameters into a type and makes JSON of another, by serde. A [`JobError`] becomes the execution's cause;
+//! `?` makes one of the standard library's errors, and [`OrFail`] of all others.
+//!
+//! # Files, log and progress
+//!
+//! Inputs and outputs have names and are streams; neither has to fit into memory. What a job logs and how far it says to be
+//! is seen while it runs. All together:
+//!
+//! ```
+//! use hypermesh_guest::{Context, Job, JobError, Operation, OrFail, call, info, warn};
 //! use serde::{Deserialize, Serialize};
 //! use serde_json::{Value, json};
-//! use std::io::{BufRead, BufReader};
+//! use std::io::{BufRead, BufReader, BufWriter, Write};
 //!
-//! /// Counts the lines of every granted file.
-//! struct LineCount;
+//! /// Keeps the lines that hold a word.
+//! struct Grep;
 //!
 //! #[derive(Deserialize)]
-//! #[serde(deny_unknown_fields)]
+//! #[serde(deny_unknown_fields)] // a misspelt parameter is an error
 //! struct Parameters {
-//!     #[serde(default)]
-//!     skip_empty: bool,
+//!     word: String,
 //! }
 //!
 //! #[derive(Serialize)]
-//! struct Count {
-//!     name: String,
+//! struct Found {
 //!     lines: u64,
 //! }
 //!
-//! impl Job for LineCount {
+//! fn grep(context: &mut dyn Context, Parameters { word }: Parameters) -> Result<Found, JobError> {
+//!     if word.is_empty() {
+//!         return Err(JobError::coded("empty-word", "every line holds it"));
+//!     }
+//!     let mut kept = BufWriter::new(context.create("kept.txt")?);
+//!     let mut lines = 0;
+//!     for blob in context.inputs() {
+//!         let mut read = 0;
+//!         for line in BufReader::new(context.open(&blob.name)?).lines() {
+//!             let line = line.or_fail(format_args!("reading {}", blob.name))?;
+//!             read += line.len() as u64 + 1;
+//!             if line.contains(&word) {
+//!                 writeln!(kept, "{line}")?;
+//!                 lines += 1;
+//!             }
+//!             context.progress(read, Some(blob.size), &blob.name);
+//!         }
+//!         info!(context, "{}: {} bytes read", blob.name, read);
+//!     }
+//!     if lines == 0 {
+//!         warn!(context, "no line holds `{word}`");
+//!     }
+//!     kept.flush()?;
+//!     Ok(Found { lines })
+//! }
+//!
+//! impl Job for Grep {
 //!     fn operations() -> Vec<Operation> {
-//!         let schema = json!({ "type": "object", "properties": { "skip_empty": { "type": "boolean" } } });
-//!         vec![Operation::new("count", "Counts the lines of every granted file", schema)]
+//!         let schema = json!({
+//!             "type": "object", "required": ["word"], "properties": { "word": { "type": "string" } }
+//!         });
+//!         vec![Operation::new("grep", "Keeps the lines that hold a word", schema)]
 //!     }
 //!
-//!     fn run(context: &mut dyn Context, _operation: &str, parameters: Value) -> Result<Value, JobError> {
-//!         let parameters: Parameters = parse_parameters(parameters)?;
-//!         let mut counts = Vec::new();
-//!         for blob in context.inputs() {
-//!             let mut lines = 0;
-//!             for line in BufReader::new(context.open(&blob.name)?).lines() {
-//!                 lines += u64::from(!(line?.is_empty() && parameters.skip_empty));
-//!             }
-//!             context.info(&format!("{}: {lines} lines", blob.name));
-//!             counts.push(Count { name: blob.name, lines });
+//!     fn run(context: &mut dyn Context, operation: &str, parameters: Value) -> Result<Value, JobError> {
+//!         match operation {
+//!             "grep" => call(context, parameters, grep),
+//!             _ => Err(JobError::UnknownOperation),
 //!         }
-//!         to_result(&counts)
 //!     }
 //! }
 //!
-//! hypermesh_guest::export_job!(LineCount);
+//! hypermesh_guest::export_job!(Grep);
 //!
-//! // On the host the macro exports nothing, and the logic is tested against an in-memory context:
-//! use hypermesh_guest::testing::MemoryContext;
-//! let mut context = MemoryContext::new().with_input("poem.txt", b"roses\n\nviolets\n");
-//! let result = hypermesh_guest::dispatch::<LineCount>(&mut context, "count", r#"{ "skip_empty": true }"#);
-//! assert_eq!(result.as_deref(), Ok(r#"[{"lines":2,"name":"poem.txt"}]"#));
+//! use hypermesh_guest::{dispatch, testing::MemoryContext};
+//! let mut context = MemoryContext::new().with_input("poem", b"roses are red\nviolets are blue\n");
+//! let result = dispatch::<Grep>(&mut context, "grep", r#"{ "word": "blue" }"#);
+//! assert_eq!(result.as_deref(), Ok(r#"{"lines":1}"#));
+//! assert_eq!(context.output("kept.txt").as_deref(), Some(&b"violets are blue\n"[..]));
 //! ```
 //!
-//! The crate that holds it sets `crate-type = ["cdylib"]`. A job has no files but those in its [`Context`] and, if its lease
-//! has storage, the folder [`LEASE_FOLDER`]; no network, no environment and no arguments; what it prints goes to the execution's log. A panic ends the execution with a trap.
+//! # What a guest has, and what it hasn't
 //!
-//! Left to others: limits, scheduling and storage are the host's. Fails by [`JobError`], which the host records as the
-//! execution's cause.
+//! A job has the files in its [`Context`] and, if its lease has storage and that was granted, the folder [`LEASE_FOLDER`]. It
+//! has no network, no environment and no arguments; what it prints goes to the execution's log. A panic ends the execution
+//! with a trap, whose backtrace is in the cause. A [`Validator`] has nothing but the claim that it judges.
+//!
+//! A component says which SDK it was made with, in the custom section `hypermesh:sdk`; `hypermesh guest inspect` shows it.
+//!
+//! Left to others: limits, scheduling and storage are the host's.
 
 // The bindings' paths name this crate from the outside, because they are expanded in the author's crate.
 #[cfg(target_family = "wasm")]
 extern crate self as hypermesh_guest;
 
 mod context;
+mod error;
 mod job;
+mod log;
+mod stream;
 pub mod testing;
 mod validator;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod wasm;
 
-pub use context::{Blob, BlobError, Context, Input, Level, MAX_CHUNK, Output, ReadAt};
-pub use job::{Job, JobError, Operation, dispatch, parse_parameters, to_result};
+pub use context::{Blob, BlobError, Context, Level};
+pub use error::{JobError, OrFail};
+pub use job::{Job, Operation, call, dispatch, parse_parameters, to_result};
+pub use stream::{Chunks, Input, MAX_CHUNK, Output, ReadAt, copy};
 pub use validator::{Validator, Verdict};
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// This crate's name and version, as a component carries them.
+pub const SDK: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
 /// The folder of the lease that a job runs in, if the lease has storage and the execution was granted it. Used with
 /// `std::fs`; what is in it stays when the job ends, for the next one in the same lease.
@@ -110,6 +183,7 @@ macro_rules! export_job {
         const _: () = {
             type Exported = $crate::wasm::JobAdapter<$job>;
     $crate::wasm::job::__export_job!(Exported with_types_in $crate::wasm::job);
+            $crate::__stamp!();
         };
     };
 }
@@ -122,6 +196,23 @@ macro_rules! export_validator {
         const _: () = {
             type Exported = $crate::wasm::ValidatorAdapter<$validator>;
     $crate::wasm::validator::__export_validator!(Exported with_types_in $crate::wasm::validator);
+            $crate::__stamp!();
+        };
+    };
+}
+
+/// Puts [`SDK`] into a custom section of the module. In the author's crate, since what nobody names in this one isn't
+/// linked.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __stamp {
+    () => {
+        #[used]
+        // SAFETY: a custom section of WebAssembly is never a part of memory, and nothing else writes to this one.
+        #[unsafe(link_section = "hypermesh:sdk")]
+        static STAMP: [u8; $crate::SDK.len()] = match $crate::SDK.as_bytes().first_chunk() {
+            ::std::option::Option::Some(bytes) => *bytes,
+            ::std::option::Option::None => ::std::panic!("a text is as long as it is"),
         };
     };
 }

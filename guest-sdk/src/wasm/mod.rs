@@ -56,6 +56,7 @@ impl<J: Job + 'static> handler::Guest for JobAdapter<J> {
             JobError::UnknownOperation => handler::JobError::UnknownOperation,
             JobError::InvalidParameters(reason) => handler::JobError::InvalidParameters(reason),
             JobError::Failed(reason) => handler::JobError::Failed(reason),
+            coded @ JobError::Coded { .. } => handler::JobError::Failed(coded.to_string()),
         })
     }
 }

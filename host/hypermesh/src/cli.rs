@@ -1,7 +1,8 @@
 //! The command line: what can be asked, with its help. What is done is in `commands`.
 
 use crate::commands::{
-    alloc, api, asset, catalog, completions, config, demo, events, exec, quota, run, serve, token, volume,
+    alloc, api, asset, catalog, completions, config, demo, events, exec, guest, quota, run, serve, token,
+    volume,
 };
 use crate::output::Format;
 use clap::{Args, ColorChoice, Parser, Subcommand};
@@ -104,6 +105,9 @@ pub(crate) enum Command {
     /// Executions
     #[command(subcommand)]
     Exec(exec::Command),
+    /// Write guests: new, build, test, run, inspect, publish
+    #[command(subcommand)]
+    Guest(guest::Command),
     /// The catalog of components
     #[command(subcommand)]
     Catalog(catalog::Command),
@@ -176,6 +180,12 @@ mod tests {
             "exec logs E -f",
             "exec output E name --to file",
             "catalog add a.wasm --name a --version 0.2.0",
+            "guest new word-count --template validator --language rust --sdk ../guest-sdk",
+            "guest build --project p -o json",
+            "guest test --project p --case poem --no-native",
+            "guest run --local --project p --param n=3 --input f --memory 64MiB",
+            "guest inspect a.wasm --against b.wasm",
+            "guest publish --name a --version 1.0.0 --to localhost:5000/a:1.0.0",
             "api POST /api/v1/allocations --data @file",
             "events --follow",
             "config show --origin",
@@ -227,6 +237,9 @@ mod tests {
             "alloc exec L",
             "asset list --type toaster",
             "asset update ID --status allocated",
+            "guest new",
+            "guest new x --language perl",
+            "guest inspect",
             "serve --listen-hypermesh 8446",
             "status -o xml",
         ] {

@@ -22,7 +22,7 @@ const ENDPOINTS_FILE: &str = "endpoints.json";
 const TOKEN_FILE: &str = "token";
 
 /// What every command shares.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) output: Output,
     /// The folder as given; `None` where it wasn't.
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     /// How talk on stderr is painted.
     pub(crate) talk: Style,
     server: Option<String>,
+    /// Whether the node was started for this command: then the environment's token is another's.
+    is_private: bool,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +47,14 @@ impl Context {
             given_data_dir: global.data_dir,
             talk: Style::of_stderr(color),
             server: global.server,
+            is_private: false,
         }
+    }
+
+    /// The same for a node that this command started, on `data_dir`.
+    pub(crate) fn for_node(&self, data_dir: PathBuf, server: &str) -> Self {
+        let server = Some(server.to_owned());
+        Self { given_data_dir: Some(data_dir), server, is_private: true, ..self.clone() }
     }
 
     /// A client of the node that is meant.
@@ -59,7 +68,7 @@ impl Context {
             None => recorded_server(&data_dir)?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
         };
         let token = match std::env::var("HYPERMESH_TOKEN") {
-            Ok(token) if !token.is_empty() => Some(token),
+            Ok(token) if !token.is_empty() && !self.is_private => Some(token),
             _ if is_loopback(&server) => recorded_token(&data_dir)?,
             _ => None,
         };

@@ -12,6 +12,7 @@ mod error;
 pub mod execution;
 mod failpoint;
 mod identity;
+mod inspect;
 mod internal;
 mod machine;
 mod ready;
@@ -34,6 +35,7 @@ pub use error::{MeshError, Shortage};
 pub use execution::{FileFollower, LogFollower};
 pub use hypermesh_engine::Profile;
 pub use hypermesh_planner::{Held, Quota};
+pub use inspect::{Admission, inspect};
 pub use machine::{Machine, NodeReport, NodeState};
 pub use requests::{
     AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,

@@ -14,6 +14,7 @@ mod token;
 pub use config::{Config, ConfigError, ConfigSources, Origin, Setting, default_data_dir};
 pub use doctor::{Finding, Level, doctor};
 pub use error::NodeError;
+pub use hypermesh_mesh::{Admission, inspect};
 pub use hypermesh_telemetry::LogFormat;
 pub use node::{Bound, Node, Signals};
 

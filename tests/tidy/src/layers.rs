@@ -8,7 +8,7 @@ use crate::metadata::{Dependency, Kind, Member};
 use std::collections::BTreeMap;
 
 /// Every folder of `host` and its layer.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     // Domain types and the contract's types.
     ("model", 0),
     ("wire", 0),
@@ -19,6 +19,8 @@ const LAYERS: [(&str, u8); 15] = [
     ("store", 1),
     ("telemetry", 1),
     ("volume", 1),
+    // An author's side of `wasm-tools`: bytes in, bytes out.
+    ("componentize", 1),
     // No foreign world: what fits, and who is next, decided from values alone.
     ("planner", 1),
     // The domains. They don't name each other.
@@ -42,7 +44,7 @@ enum Allowed {
 }
 
 /// Foreign crates with a home. A name that ends in `*` stands for all that begin so.
-const FOREIGN: [(&str, Allowed, &str); 15] = [
+const FOREIGN: [(&str, Allowed, &str); 18] = [
     ("axum*", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("hyper", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("hyper-util", Allowed::FromLayer(3), "HTTP is the edge's"),
@@ -57,7 +59,14 @@ const FOREIGN: [(&str, Allowed, &str); 15] = [
     ),
     ("wasmtime*", Allowed::Only(&["host/engine"]), "the engine hides the runtime"),
     ("cranelift*", Allowed::Only(&["host/engine"]), "the engine hides the runtime"),
-    ("wasmparser", Allowed::Only(&["host/engine"]), "the engine vets components"),
+    (
+        "wasmparser",
+        Allowed::Only(&["host/engine", "host/componentize"]),
+        "the engine vets components, componentize makes them",
+    ),
+    ("wasm-encoder", Allowed::Only(&["host/componentize"]), "componentize makes components"),
+    ("wasm-metadata", Allowed::Only(&["host/componentize"]), "componentize makes components"),
+    ("wit-component", Allowed::Only(&["host/componentize"]), "componentize makes components"),
     ("wit-bindgen*", Allowed::Only(&["guest-sdk"]), "the SDK owns the bindings"),
     ("rusqlite", Allowed::Only(&["host/store"]), "the store hides the database"),
     ("libsqlite3-sys", Allowed::Only(&["host/store"]), "the store hides the database"),

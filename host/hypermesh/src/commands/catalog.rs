@@ -132,7 +132,7 @@ fn list(applications: &[CatalogApplication], style: Style) -> String {
     table.render(style)
 }
 
-fn show(application: &CatalogApplication, style: Style) -> String {
+pub(crate) fn show(application: &CatalogApplication, style: Style) -> String {
     let operations = application.operations.iter();
     let operations = operations.map(|operation| {
         format!("{}: {}\n  parameters {}", operation.name, operation.description, operation.parameters)

@@ -10,6 +10,7 @@ pub(crate) mod demo;
 mod doctor;
 pub(crate) mod events;
 pub(crate) mod exec;
+pub(crate) mod guest;
 pub(crate) mod quota;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Token(command) => token::run(&context, command),
         Command::Run(arguments) => run::run(&context, arguments),
         Command::Exec(command) => exec::run(&context, command),
+        Command::Guest(command) => guest::run(&context, command),
         Command::Catalog(command) => catalog::run(&context, command),
         Command::Api(arguments) => api::run(&context, arguments),
         Command::Events(arguments) => events::run(&context, arguments),

@@ -71,7 +71,11 @@ pub(crate) fn ensure(
     Ok((upload(client, file, &about).with_context(|| format!("uploading {}", file.path.display()))?, true))
 }
 
-fn upload(
+/// Uploads a component under this name and version, showing how far it is.
+///
+/// # Errors
+/// What the node says of it.
+pub(crate) fn upload(
     client: &Client,
     file: &mut LocalFile,
     about: &UploadQuery,

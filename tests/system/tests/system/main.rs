@@ -17,6 +17,7 @@ mod executions;
 mod failpoints;
 mod gpu;
 mod gpu_devices;
+mod guest_loop;
 mod guests;
 mod hostile;
 mod idempotency;
