@@ -3,7 +3,9 @@
 use crate::uri::{path, with_query};
 use crate::{Client, ClientError, Upload};
 use hypermesh_wire::assets::Message;
-use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, Install, Installed, UploadQuery};
+use hypermesh_wire::catalog::{
+    CatalogApplication, CatalogQuery, Deprecate, Install, Installed, ResolveQuery, UploadQuery,
+};
 use hypermesh_wire::executions::{Blob, BlobQuery};
 
 impl Client {
@@ -21,6 +23,38 @@ impl Client {
     /// A 404 problem where there is none of that id; see [`ClientError`].
     pub fn application(&self, id: &str) -> Result<CatalogApplication, ClientError> {
         self.get(&path(&["catalog", "applications", id]))
+    }
+
+    /// The application that a name or a requirement means, e.g. `hash-files@^1.2`.
+    ///
+    /// # Errors
+    /// A 404 problem where no version fits; see [`ClientError`].
+    pub fn resolve(&self, query: &ResolveQuery) -> Result<CatalogApplication, ClientError> {
+        self.get(&with_query(&path(&["catalog", "resolve"]), query)?)
+    }
+
+    /// Says that a version should not be chosen any more.
+    ///
+    /// # Errors
+    /// A 404 problem where there is no such package; see [`ClientError`].
+    pub fn deprecate(&self, id: &str, request: &Deprecate) -> Result<CatalogApplication, ClientError> {
+        self.put(&path(&["catalog", "applications", id, "deprecation"]), request)
+    }
+
+    /// Takes a deprecation back.
+    ///
+    /// # Errors
+    /// A 409 problem where it is not deprecated; see [`ClientError`].
+    pub fn undeprecate(&self, id: &str) -> Result<CatalogApplication, ClientError> {
+        self.delete(&path(&["catalog", "applications", id, "deprecation"]))
+    }
+
+    /// Removes a package.
+    ///
+    /// # Errors
+    /// A 409 problem while something uses it; see [`ClientError`].
+    pub fn remove_application(&self, id: &str) -> Result<Message, ClientError> {
+        self.delete(&path(&["catalog", "applications", id]))
     }
 
     /// Uploads a component. The node vets and compiles it before it answers.

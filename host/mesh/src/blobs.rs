@@ -113,6 +113,18 @@ impl BlobStore {
         Ok(blobs)
     }
 
+    /// The digests of all components, in no order.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn components(&self) -> io::Result<Vec<BlobDigest>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.folder(Receiving::Component))? {
+            found.extend(entry?.file_name().to_str().and_then(|name| BlobDigest::parse(name).ok()));
+        }
+        Ok(found)
+    }
+
     /// Removes an input blob. Executions that were granted it hold their own link.
     ///
     /// # Errors

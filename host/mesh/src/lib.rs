@@ -28,7 +28,7 @@ pub use allocation::{
 };
 pub use assets::MAX_ASSETS;
 pub use blobs::{BlobWriter, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, StoredBlob};
-pub use catalog::{compile_main, default_limits};
+pub use catalog::{CatalogQuota, CatalogSettings, compile_main, default_limits};
 pub use error::{MeshError, Shortage};
 pub use hypermesh_planner::{Held, Quota};
 pub use machine::{Machine, NodeReport, NodeState};

@@ -3,6 +3,7 @@
 use crate::allocation::{LeaseFolders, Ledger, OOM_QUEUE, Overuse, QuotaRecord, ShareRecord};
 use crate::assets::hardware_assets;
 use crate::blobs::BlobStore;
+use crate::catalog::{Catalog, CatalogSettings};
 use crate::error::MeshError;
 use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub orphans: Orphans,
     /// Where this node's API is, for the `location` of its assets.
     pub address: String,
+    /// How the catalog is run.
+    pub catalog: CatalogSettings,
 }
 
 /// What becomes of a group that the ledger does not know: its node lost its database, or died while ending it.
@@ -94,6 +97,7 @@ pub struct Inner {
     pub(crate) supervision: Supervision,
     pub(crate) changing: Changing,
     pub(crate) life: Notify,
+    pub(crate) catalog: Catalog,
     pub(crate) volumes: LeaseFolders,
     /// One writer of the shared CPUs at a time.
     pub(crate) pins: tokio::sync::Mutex<()>,
@@ -131,7 +135,7 @@ impl Mesh {
         let mesh = Self::open(parts)?;
         mesh.blocking_mesh(|mesh| {
             mesh.first_samples();
-            Ok(())
+            mesh.drop_orphaned_components()
         })
         .await?;
         let (tell, told) = mpsc::channel(OOM_QUEUE);
@@ -182,6 +186,7 @@ impl Mesh {
             supervision: Supervision::default(),
             changing: Changing::default(),
             life: Notify::new(),
+            catalog: Catalog::default(),
             volumes,
             pins: tokio::sync::Mutex::default(),
             overuse: Overuse::default(),

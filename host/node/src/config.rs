@@ -1,5 +1,9 @@
 //! Configuration: a TOML file < environment < flags. Unknown keys are errors, and every value knows where it is from.
 
+mod catalog;
+
+pub use catalog::CatalogConfig;
+
 use hypermesh_mesh::Orphans;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,6 +40,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Origins that browsers may write from besides the node's own and the contract's.
     pub allowed_origins: Vec<String>,
+    /// How the catalog is run: the table `[catalog]`.
+    pub catalog: CatalogConfig,
     #[serde(skip)]
     origins: BTreeMap<&'static str, Origin>,
 }
@@ -118,6 +124,13 @@ pub enum ConfigError {
 }
 
 /// Every key, in the order in which they are shown.
+fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.into_iter().chain(catalog::KEYS)
+}
+
+/// The table in which the keys of the catalog stand.
+const CATALOG: &str = "catalog";
+
 const KEYS: [&str; 12] = [
     "data_dir",
     "listen_trustchain",
@@ -152,7 +165,7 @@ impl Config {
     /// [`ConfigError`], which names key, value and origin.
     pub fn load(sources: ConfigSources) -> Result<Self, ConfigError> {
         let environment = |key: &str| {
-            let name = format!("HYPERMESH_{}", key.to_uppercase());
+            let name = format!("HYPERMESH_{}", key.to_uppercase().replace('.', "_"));
             std::env::var(&name).ok().filter(|v| !v.is_empty()).map(|value| (name, value))
         };
         Self::layered(sources, environment)
@@ -173,7 +186,7 @@ impl Config {
         if let Some(path) = file {
             config.read_file(&path)?;
         }
-        for key in KEYS {
+        for key in keys() {
             if let Some((name, value)) = environment(key) {
                 config.set(key, &text_value(key, value), Origin::Environment(name))?;
             }
@@ -198,6 +211,7 @@ impl Config {
             log_filter: "info".into(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            catalog: CatalogConfig::default(),
             origins: BTreeMap::new(),
         }
     }
@@ -207,10 +221,11 @@ impl Config {
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let table: toml::Table = toml::from_str(&text)
             .map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
-        for (key, value) in table {
+        for (key, value) in table.into_iter().flat_map(flat) {
             let origin = Origin::File(path.to_owned());
-            let Some(known) = KEYS.iter().find(|k| **k == key) else {
-                return Err(ConfigError::UnknownKey { key, origin, known: KEYS.join(", ") });
+            let Some(known) = keys().find(|known| *known == key) else {
+                let known = keys().collect::<Vec<_>>().join(", ");
+                return Err(ConfigError::UnknownKey { key, origin, known });
             };
             self.set(known, &value, origin)?;
         }
@@ -278,6 +293,11 @@ impl Config {
                 None => return wrong("a list of texts"),
             },
             ("allow_unenforced", ..) => return wrong("true or false"),
+            (key, ..) if key.starts_with(CATALOG) => {
+                if let Err(expected) = self.catalog.set(key, value) {
+                    return wrong(expected);
+                }
+            }
             _ => return wrong("a text"),
         }
         self.origins.insert(key, origin);
@@ -313,15 +333,26 @@ impl Config {
             "log_format" => self.log_format.clone(),
             "log_filter" => self.log_filter.clone(),
             "allowed_hosts" => self.allowed_hosts.join(", "),
+            key if key.starts_with(CATALOG) => self.catalog.shown(key),
             _ => self.allowed_origins.join(", "),
         };
-        KEYS.into_iter()
+        keys()
             .map(|key| Setting {
                 key,
                 value: value(key),
                 origin: self.origins.get(key).cloned().unwrap_or(Origin::Default),
             })
             .collect()
+    }
+}
+
+/// The keys of a table with the table's name before them.
+fn flat((key, value): (String, toml::Value)) -> Vec<(String, toml::Value)> {
+    match value {
+        toml::Value::Table(table) if key == CATALOG => {
+            table.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)).collect()
+        }
+        value => vec![(key, value)],
     }
 }
 
@@ -332,6 +363,7 @@ fn text_value(key: &str, value: String) -> toml::Value {
         "allowed_hosts" | "allowed_origins" => {
             toml::Value::Array(value.split(',').map(|v| toml::Value::String(v.trim().to_owned())).collect())
         }
+        key if key.starts_with(CATALOG) => catalog::text_value(key, &value),
         _ => toml::Value::String(value),
     }
 }
@@ -374,6 +406,23 @@ mod tests {
         {
             let error = load(wrong, &[], ConfigSources::default()).unwrap_err();
             assert!(error.to_string().contains(wrong.split(' ').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_catalog_has_a_table_of_its_own() {
+        let file = "[catalog]\nmax_packages = 7\nmax_bytes = '1GiB'";
+        let environment = [("catalog.max_packages", "9")];
+        let config = load(file, &environment, ConfigSources::default()).unwrap();
+        assert_eq!((config.catalog.max_packages, config.catalog.max_bytes.0), (9, 1 << 30));
+        for (wrong, said) in [
+            ("[catalog]\nmax = 1", "`catalog.max` is not a setting"),
+            ("[catalog]\nmax_packages = -1", "catalog.max_packages"),
+            ("[catalog]\nmax_bytes = 5", "a size such as 8GiB"),
+            ("catalog = 1", "`catalog` is not a setting"),
+        ] {
+            let error = load(wrong, &[], ConfigSources::default()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
         }
     }
 

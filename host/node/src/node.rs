@@ -6,7 +6,7 @@ use crate::token;
 use hypermesh_api::{ApiConfig, ApiState, Secret, Service, hypermesh_router, serve, unbuilt_router};
 use hypermesh_artifacts::SAMPLES;
 use hypermesh_mesh::{LeaseFolders, Machine, Mesh, MeshError, NewPackage, Parts, Receiving, Settings};
-use hypermesh_model::Subject;
+use hypermesh_model::{Subject, Version};
 use hypermesh_sandbox::CgroupSettings;
 use hypermesh_store::Store;
 use hypermesh_telemetry::Metrics;
@@ -111,9 +111,9 @@ impl Node {
         let mut names = Vec::new();
         for sample in SAMPLES {
             let new = NewPackage {
-                name: sample.name.into(),
-                version: sample.version.into(),
-                description: sample.description.into(),
+                name: Some(sample.name.into()),
+                version: Version::parse(sample.version).ok(),
+                description: Some(sample.description.into()),
             };
             let add = async {
                 let mut upload = self.mesh.receive(Receiving::Component)?;
@@ -242,6 +242,7 @@ async fn start_mesh(
         allow_unenforced: config.allow_unenforced,
         orphans: config.orphans,
         address: bound.hypermesh.to_string(),
+        catalog: config.catalog.settings(),
     };
     Mesh::start(Parts { settings, store, machine, cgroups, volumes, metrics }).await.map_err(NodeError::Mesh)
 }

@@ -8,7 +8,7 @@ use crate::metadata::{Dependency, Kind, Member};
 use std::collections::BTreeMap;
 
 /// Every folder of `host` and its layer.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     // Domain types and the contract's types.
     ("model", 0),
     ("wire", 0),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("store", 1),
     ("telemetry", 1),
     ("volume", 1),
+    ("registry", 1),
     // No foreign world: what fits, and who is next, decided from values alone.
     ("planner", 1),
     // The domains. They don't name each other.
@@ -57,7 +58,11 @@ const FOREIGN: [(&str, Allowed, &str); 15] = [
     ),
     ("wasmtime*", Allowed::Only(&["host/engine"]), "the engine hides the runtime"),
     ("cranelift*", Allowed::Only(&["host/engine"]), "the engine hides the runtime"),
-    ("wasmparser", Allowed::Only(&["host/engine"]), "the engine vets components"),
+    (
+        "wasmparser",
+        Allowed::Only(&["host/engine", "host/registry"]),
+        "the engine vets components, the registry reads what they say of themselves",
+    ),
     ("wit-bindgen*", Allowed::Only(&["guest-sdk"]), "the SDK owns the bindings"),
     ("rusqlite", Allowed::Only(&["host/store"]), "the store hides the database"),
     ("libsqlite3-sys", Allowed::Only(&["host/store"]), "the store hides the database"),

@@ -1,47 +1,72 @@
 //! The catalog: packages as applications, uploads, installations.
 
 use super::{assets, check, time};
-use crate::problem::Draft;
+use crate::paging::{Page, check_after, page_from};
+use crate::problem::{Draft, Kind};
 use hypermesh_mesh::{NewPackage, default_limits};
-use hypermesh_model::{self as model, Asset, Package, World};
-use hypermesh_wire::catalog::{
-    ApplicationRequirements, Capability, CatalogApplication, CatalogQuery, Operation, UploadQuery,
+use hypermesh_model::{
+    self as model, Asset, MAX_PACKAGE_NAME, MAX_PACKAGE_VERSION, Package, PackageMetadata,
+    PackageRequirement, Version, World, is_package_name,
 };
+use hypermesh_wire::catalog::{
+    ApplicationMetadata, ApplicationRequirements, Capability, CatalogApplication, CatalogQuery, Deprecate,
+    Deprecation, Operation, UploadQuery,
+};
+use std::cmp::Reverse;
 
-/// Longest name of a package.
-const MAX_PACKAGE_NAME: usize = 64;
 /// Longest description of a package, in characters: it stands in one line of a list.
 const MAX_LINE: usize = 256;
 /// Longest filter, in characters.
 const MAX_FILTER: usize = 64;
-/// Digits of each of a version's three numbers.
-const MAX_VERSION_DIGITS: usize = 6;
-/// The version of an upload that names none.
-const FIRST_VERSION: &str = "0.1.0";
+/// Largest of a version's three numbers: nine digits.
+const MAX_VERSION_NUMBER: u64 = 999_999_999;
+/// Longest text that is searched for, in characters.
+const MAX_SEARCH: usize = 128;
+/// Longest `after` of the list: a name, an @ and a version.
+const MAX_AFTER: usize = MAX_PACKAGE_NAME + 1 + MAX_PACKAGE_VERSION;
 
 /// What an uploaded component is called.
 pub(crate) fn new(query: UploadQuery) -> Result<NewPackage, Draft> {
-    let version = query.version.unwrap_or_else(|| FIRST_VERSION.to_owned());
-    if !is_name(&query.name) {
-        let detail = "`name` must be 1 to 64 of a-z, 0-9 and '-', and begin with a letter or digit";
-        return Err(Draft::invalid("name", detail));
-    }
-    if !is_version(&version) {
-        return Err(Draft::invalid("version", "`version` must be three numbers, e.g. 1.0.0"));
-    }
-    let description = check::text("description", query.description.unwrap_or_default(), 0, MAX_LINE)?;
-    Ok(NewPackage { name: query.name, version, description })
+    let name = query.name.map(|name| self::name("name", name)).transpose()?;
+    let version = query.version.map(|text| version("version", &text)).transpose()?;
+    let description = check::optional_text("description", query.description, 0, MAX_LINE)?;
+    Ok(NewPackage { name, version, description })
 }
 
-fn is_name(name: &str) -> bool {
-    let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=MAX_PACKAGE_NAME).contains(&name.len()) && name.chars().all(ok) && !name.starts_with('-')
+fn name(member: &str, name: String) -> Result<String, Draft> {
+    if is_package_name(&name) {
+        return Ok(name);
+    }
+    let detail = format!("`{member}` must be 1 to 64 of a-z, 0-9 and '-', and begin with a letter or digit");
+    Err(Draft::invalid(member, detail))
 }
 
-fn is_version(version: &str) -> bool {
-    let number =
-        |n: &str| (1..=MAX_VERSION_DIGITS).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
-    version.split('.').count() == 3 && version.split('.').all(number)
+fn version(member: &str, text: &str) -> Result<Version, Draft> {
+    let parsed = Version::parse(text).ok().filter(|_| text.len() <= MAX_PACKAGE_VERSION);
+    let small = |v: &Version| v.major.max(v.minor).max(v.patch) <= MAX_VERSION_NUMBER;
+    parsed.filter(small).ok_or_else(|| {
+        let detail = format!("`{member}` must be a semantic version, e.g. 1.0.0 or 1.1.0-rc.1");
+        Draft::invalid(member, detail)
+    })
+}
+
+/// Which version is meant.
+pub(crate) fn requirement(member: &str, text: &str, prerelease: bool) -> Result<PackageRequirement, Draft> {
+    let parsed = PackageRequirement::parse(text).map_err(|error| {
+        // Of the schema's form, and yet no requirement: its grammar is no pattern.
+        let is_formed = text.split_once('@').is_some_and(|(name, rest)| {
+            let fits = (1..=MAX_PACKAGE_VERSION).contains(&rest.chars().count());
+            is_package_name(name) && fits && !rest.chars().any(char::is_control)
+        });
+        let kind = if is_formed { Kind::Unprocessable } else { Kind::Invalid };
+        Draft::new(kind, format!("`{member}`: {error}")).about(member)
+    })?;
+    Ok(parsed.with_prereleases(prerelease))
+}
+
+/// Why a version is deprecated.
+pub(crate) fn reason(body: Deprecate) -> Result<String, Draft> {
+    check::text("reason", body.reason, 1, MAX_LINE)
 }
 
 /// A package as a caller sees it; `installed` is the vm that was installed last from it.
@@ -56,7 +81,7 @@ pub(crate) fn shown(package: Package, installed: Option<Asset>) -> CatalogApplic
         version: package.version,
         application_type: world.to_owned(),
         adapter: "wasm-component".to_owned(),
-        status: if installed.is_some() { "installed" } else { "available" }.to_owned(),
+        status: status(&package.deprecated, installed.as_ref()).to_owned(),
         description: package.description,
         requirements: requirements(installed.as_ref()),
         dependencies: Vec::new(),
@@ -70,7 +95,26 @@ pub(crate) fn shown(package: Package, installed: Option<Asset>) -> CatalogApplic
         digest: package.digest.into(),
         capabilities: package.capabilities.into_iter().map(capability).collect(),
         operations: package.operations.into_iter().map(operation).collect(),
+        metadata: metadata(package.metadata),
+        deprecated: package.deprecated.map(deprecation),
     }
+}
+
+fn status(deprecated: &Option<model::Deprecation>, installed: Option<&Asset>) -> &'static str {
+    match (deprecated, installed) {
+        (Some(_), _) => "deprecated",
+        (None, Some(_)) => "installed",
+        (None, None) => "available",
+    }
+}
+
+fn metadata(given: PackageMetadata) -> ApplicationMetadata {
+    let PackageMetadata { authors, licenses, source, homepage, revision } = given;
+    ApplicationMetadata { authors, licenses, source, homepage, revision }
+}
+
+fn deprecation(given: model::Deprecation) -> Deprecation {
+    Deprecation { reason: given.reason, by: given.by.0, at: time(given.at) }
 }
 
 /// What an execution gets: the limits of the installed vm, or those that an installation would give.
@@ -99,6 +143,41 @@ pub(crate) fn selects(query: &CatalogQuery, application: &CatalogApplication) ->
     matches(&query.application_type, &application.application_type)
         && matches(&query.adapter, &application.adapter)
         && matches(&query.status, &application.status)
+        && matches(&query.name, &application.name)
+        && query.q.as_deref().is_none_or(|text| contains(application, text))
+}
+
+/// Whether every word stands somewhere in what people read of it, in whatever case.
+fn contains(application: &CatalogApplication, text: &str) -> bool {
+    let CatalogApplication { name, description, author, metadata, operations, .. } = application;
+    let ApplicationMetadata { authors, licenses, source, homepage, revision: _ } = metadata;
+    let mut all = format!("{name}\n{description}\n{author}\n").to_lowercase();
+    for part in [authors, licenses, source, homepage].into_iter().flatten() {
+        all.push_str(&part.to_lowercase());
+        all.push('\n');
+    }
+    for Operation { name, description, .. } in operations {
+        all.push_str(&format!("{name}\n{description}\n").to_lowercase());
+    }
+    text.to_lowercase().split_whitespace().all(|word| all.contains(word))
+}
+
+/// A page of packages that are in the order of lists.
+pub(crate) fn page_of(
+    applications: Vec<CatalogApplication>,
+    query: &CatalogQuery,
+) -> Result<Page<CatalogApplication>, Draft> {
+    check_after(query.after.as_deref(), MAX_AFTER)?;
+    let first = query.after.as_deref().map_or(0, |after| {
+        let (name, version) = after.split_once('@').unwrap_or((after, ""));
+        let version = (Version::parse(version).ok(), version);
+        applications.partition_point(|application| {
+            let own = (Version::parse(&application.version).ok(), application.version.as_str());
+            (application.name.as_str(), Reverse(own)) <= (name, Reverse(version.clone()))
+        })
+    });
+    let cursor = |application: &CatalogApplication| format!("{}@{}", application.name, application.version);
+    page_from(applications, first, query.limit, cursor)
 }
 
 /// Refuses filters that are too long.
@@ -108,6 +187,8 @@ pub(crate) fn check_query(query: &CatalogQuery) -> Result<(), Draft> {
     {
         check::optional_text(name, text.clone(), 0, MAX_FILTER)?;
     }
+    check::optional_text("name", query.name.clone(), 0, MAX_PACKAGE_NAME)?;
+    check::optional_text("q", query.q.clone(), 0, MAX_SEARCH)?;
     Ok(())
 }
 
@@ -117,23 +198,24 @@ mod tests {
     use proptest::prelude::*;
 
     fn upload(name: &str, version: &str) -> Result<NewPackage, Draft> {
-        new(UploadQuery { name: name.into(), version: Some(version.into()), description: None })
+        new(UploadQuery { name: Some(name.into()), version: Some(version.into()), description: None })
     }
 
     #[test]
     fn names_and_versions_are_checked() {
-        assert!(upload("hash-files", "1.20.3").is_ok());
+        assert!(upload("hash-files", "1.20.3").is_ok() && upload("a", "1.0.0-rc.1+build.5").is_ok());
         for bad in ["", "-a", "A", "a b", "é", "a/b", &"a".repeat(65)] {
             assert_eq!(upload(bad, "1.0.0").err().unwrap().member(), Some("name"), "{bad}");
         }
-        for bad in ["", "1", "1.0", "1.0.0.0", "1.0.x", "1.0.0-a", "1..0", "1.0.1234567", "١.0.0"] {
+        for bad in ["", "1", "1.0", "1.0.0.0", "1.0.x", "1.0.0-", "01.0.0", "1..0", "1.0.1234567890", "١.0.0"]
+        {
             assert_eq!(upload("a", bad).err().unwrap().member(), Some("version"), "{bad}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_the_schema_takes_is_taken(name in "[a-z0-9][a-z0-9-]{0,63}", version in r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}") {
+        fn what_the_schema_takes_is_taken(name in "[a-z0-9][a-z0-9-]{0,63}", version in r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-(0|[1-9][0-9]{0,3}|[0-9]{0,3}[A-Za-z-][0-9A-Za-z-]{0,3}))?(\+[0-9A-Za-z-]{1,4})?") {
             prop_assert!(upload(&name, &version).is_ok());
         }
     }

@@ -10,28 +10,73 @@ use crate::table::{Table, fields};
 use clap::{Args, Subcommand};
 use hypermesh_model::Bytes;
 use hypermesh_wire::assets::{PrivacyLevel, ResourceLimits};
-use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, Install, Installed, UploadQuery};
+use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, Deprecate, Install, Installed, UploadQuery};
 use std::path::PathBuf;
 
 /// `catalog …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List packages
-    List,
+    /// List packages, of each name the newest version first
+    List(Filters),
+    /// Find packages: every word must stand in name, description, author, metadata or an operation
+    Search {
+        /// The words
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
     /// Show one package: its operations and what it may do
-    Get {
-        /// Its id or name
+    #[command(alias = "get")]
+    Show {
+        /// Its id, its name, or a name and a requirement, e.g. hash-files@^1.2
         package: String,
     },
+    /// List the versions of a package, newest first
+    Versions {
+        /// Its name
+        name: String,
+    },
     /// Upload a component; one that is there already is not sent again
-    Add(Add),
+    #[command(alias = "add")]
+    Import(Import),
     /// Install a package as a vm asset
     Install(Options),
+    /// Say that a version should not be chosen any more; it still runs
+    Deprecate {
+        /// Its id, or name@version
+        package: String,
+        /// Why, and what to use instead
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Take a deprecation back
+    Undeprecate {
+        /// Its id, or name@version
+        package: String,
+    },
+    /// Remove a package that nothing uses
+    Remove {
+        /// Its id, or name@version
+        package: String,
+    },
+}
+
+/// Which packages are listed.
+#[derive(Debug, Args)]
+pub(crate) struct Filters {
+    /// Only this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Only this type, e.g. job
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only this status: available, installed or deprecated
+    #[arg(long)]
+    status: Option<String>,
 }
 
 /// A new package.
 #[derive(Debug, Args)]
-pub(crate) struct Add {
+pub(crate) struct Import {
     /// The component, a .wasm file
     file: PathBuf,
     /// Its name: a-z, 0-9 and - [default: made from the file's]
@@ -48,7 +93,7 @@ pub(crate) struct Add {
 /// How a package is installed.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Its id or name
+    /// Its id, its name, or a name and a requirement, e.g. hash-files@^1.2
     package: String,
     /// CPU share of each execution, percent of the pool
     #[arg(long, value_parser = parse::percent, value_name = "PERCENT")]
@@ -85,14 +130,35 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
     let client = context.client()?;
     let output = context.output;
     match command {
-        Command::List => output
-            .show(&client.applications(&CatalogQuery::default())?, |applications, style| {
-                list(applications, style)
-            }),
-        Command::Get { package } => output.show(&package::find(&client, &package)?, show),
-        Command::Add(Add { file, name, version, description }) => {
+        Command::List(Filters { name, kind, status }) => {
+            let query = CatalogQuery { name, application_type: kind, status, ..CatalogQuery::default() };
+            output.show(&client.applications(&query)?, |found, style| list(found, style))
+        }
+        Command::Search { words } => {
+            let query = CatalogQuery { q: Some(words.join(" ")), ..CatalogQuery::default() };
+            output.show(&client.applications(&query)?, |found, style| list(found, style))
+        }
+        Command::Show { package } => output.show(&package::find(&client, &package)?, show),
+        Command::Versions { name } => {
+            let query = CatalogQuery { name: Some(name), ..CatalogQuery::default() };
+            output.show(&client.applications(&query)?, |found, style| list(found, style))
+        }
+        Command::Deprecate { package, reason } => {
+            let id = package::find(&client, &package)?.id;
+            output.show(&client.deprecate(&id, &Deprecate { reason })?, show)
+        }
+        Command::Undeprecate { package } => {
+            let id = package::find(&client, &package)?.id;
+            output.show(&client.undeprecate(&id)?, show)
+        }
+        Command::Remove { package } => {
+            let id = package::find(&client, &package)?.id;
+            output
+                .show(&client.remove_application(&id)?, |answer, _| human::printable(&answer.message) + "\n")
+        }
+        Command::Import(Import { file, name, version, description }) => {
             let mut file = LocalFile::open(&file)?;
-            let name = name.unwrap_or_else(|| package::name_of(&file.path));
+            let name = Some(name.unwrap_or_else(|| package::name_of(&file.path)));
             let about = UploadQuery { name, version, description };
             let (application, is_new) = package::ensure(&client, &mut file, about)?;
             if !is_new {
@@ -111,6 +177,10 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
                 privacy_level: options.privacy_level,
                 resource_limits: Some(options.limits()),
             };
+            if let Some(deprecated) = &application.deprecated {
+                let warning = format!("{} is deprecated: {}", application.version, deprecated.reason);
+                crate::say!("{}", context.talk.warning(&human::printable(&warning)));
+            }
             output.show(&client.install(&request)?, show_installed)
         }
     }
@@ -140,6 +210,9 @@ fn show(application: &CatalogApplication, style: Style) -> String {
     let capabilities = application.capabilities.iter();
     let capabilities =
         capabilities.map(|capability| format!("{}: {}", capability.import, capability.meaning));
+    let unknown = || human::UNKNOWN.to_owned();
+    let deprecated = application.deprecated.as_ref();
+    let metadata = &application.metadata;
     fields(
         &[
             ("id", application.id.clone()),
@@ -148,11 +221,15 @@ fn show(application: &CatalogApplication, style: Style) -> String {
             ("type", application.application_type.clone()),
             ("status", application.status.clone()),
             ("description", application.description.clone()),
-            ("author", application.author.clone()),
+            ("deprecated", deprecated.map_or_else(unknown, |d| format!("by {}: {}", d.by, d.reason))),
+            ("uploaded by", application.author.clone()),
+            ("written by", metadata.authors.clone().unwrap_or_else(unknown)),
+            ("licence", metadata.licenses.clone().unwrap_or_else(unknown)),
+            ("source", metadata.source.clone().unwrap_or_else(unknown)),
             ("size", application.size.clone()),
             ("sha256", application.digest.clone()),
             ("downloads", application.downloads.to_string()),
-            ("vm asset", application.asset_id.clone().unwrap_or_else(|| human::UNKNOWN.into())),
+            ("vm asset", application.asset_id.clone().unwrap_or_else(unknown)),
             ("operations", operations.collect::<Vec<_>>().join("\n")),
             ("may", capabilities.collect::<Vec<_>>().join("\n")),
         ],

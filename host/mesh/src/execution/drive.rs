@@ -72,6 +72,7 @@ pub async fn drive(mesh: Mesh, mut execution: Execution, mut driven: Driven, beg
             | MeshError::Refused { .. }
             | MeshError::Unprocessable { .. }
             | MeshError::TooLarge { .. }
+            | MeshError::Missing { .. }
             | MeshError::Busy { .. } => error.to_string(),
         };
         End { exit_code: None, killed_for: None, detail }

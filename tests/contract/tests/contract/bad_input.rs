@@ -120,6 +120,7 @@ fn right(operation: Operation<'_>) -> Value {
             "cpu_millis": 1000, "memory_bytes": 1000, "storage_bytes": 1000, "gpus": 1, "leases": 1
         }),
         ("post", "/api/v1/tokens") => json!({ "name": "somebody", "role": "viewer" }),
+        ("put", "/api/v1/catalog/applications/{id}/deprecation") => json!({ "reason": "use another" }),
         ("post", "/api/v1/catalog/install") => {
             json!({ "catalog_id": "pkg-none", "privacy_level": "private", "resource_limits": limits })
         }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod attach;
+mod catalog;
 mod cli;
 mod crash;
 mod disk_io;

@@ -1,0 +1,154 @@
+//! Compiling: a component is vetted and becomes machine code in a process of its own, with limits on memory and time.
+//!
+//! The child writes code and report into a scratch folder; only the node moves the code to its place, so that a name
+//! below `compiled/` always has code of our own compiler. A component's fault is a report, one of ours an error.
+
+use super::{child_limits, refuse_end};
+use crate::Mesh;
+use crate::blobs::Receiving;
+use crate::error::MeshError;
+use crate::internal::{Child, ChildEnd};
+use hypermesh_engine::{EngineError, Vetted};
+use hypermesh_model::{BlobDigest, Bytes, error_chain};
+use hypermesh_sandbox::Entry;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Memory of a compile. Measured: 18 MB of component need about 1 GiB.
+const COMPILE_MEMORY: Bytes = Bytes::mib(2048);
+/// Wall time of a compile. Measured: 36 s for 18 MB on one core.
+const COMPILE_DEADLINE: Duration = Duration::from_secs(180);
+/// Machine code of one component. Measured: 33 MB for 12 MB of component.
+const MAX_COMPILED: Bytes = Bytes::mib(512);
+
+/// EX_SOFTWARE of sysexits(3): the compile process failed, and not because of the component.
+const CANNOT_COMPILE: u8 = 70;
+
+/// What the compile process leaves: what it found, or why it refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum CompileReport {
+    /// It may run.
+    Admitted(Vetted),
+    /// It may not.
+    Refused { message: String, reasons: Vec<String> },
+}
+
+/// The compile process's main function: component in, machine code and report out. Returns the exit code.
+pub fn compile_main(args: Vec<OsString>) -> u8 {
+    let [component, compiled, report] = match <[OsString; 3]>::try_from(args) {
+        Ok(paths) => paths.map(PathBuf::from),
+        Err(_) => return 64,
+    };
+    match compile_to(&component, &compiled, &report) {
+        Ok(()) => 0,
+        Err(message) => {
+            // The node reads it and logs it.
+            let _ = writeln!(io::stderr(), "{message}");
+            CANNOT_COMPILE
+        }
+    }
+}
+
+/// Compiles in this process, once it is in its cgroup. A component's fault is a report; an error is ours.
+fn compile_to(component: &Path, compiled: &Path, report: &Path) -> Result<(), String> {
+    Entry::from_environment()
+        .and_then(|entry| hypermesh_sandbox::enter(&entry))
+        .map_err(|e| error_chain(&e))?;
+    let bytes = fs::read(component).map_err(|e| format!("reading the component: {e}"))?;
+    let found = match hypermesh_engine::vet_and_compile(&bytes) {
+        Ok((vetted, code)) => {
+            fs::write(compiled, code).map_err(|e| format!("writing the code: {e}"))?;
+            CompileReport::Admitted(vetted)
+        }
+        Err(error) if error.is_refusal() => {
+            CompileReport::Refused { message: error_chain(&error), reasons: reasons(&error) }
+        }
+        Err(error) => return Err(error_chain(&error)),
+    };
+    let text = serde_json::to_vec(&found).map_err(|e| format!("writing the report: {e}"))?;
+    fs::write(report, text).map_err(|e| format!("writing the report: {e}"))
+}
+
+/// Each forbidden import by itself, so that a caller can show them as a list.
+fn reasons(error: &EngineError) -> Vec<String> {
+    match error {
+        EngineError::ForbiddenImports(imports) => {
+            imports.iter().map(|c| format!("{}: {}", c.import, c.meaning)).collect()
+        }
+        EngineError::NotAComponent { .. }
+        | EngineError::TooLarge { .. }
+        | EngineError::Malformed(_)
+        | EngineError::MissingExport { .. }
+        | EngineError::Invalid(_)
+        | EngineError::WrongTypes(_)
+        | EngineError::Engine(_) => vec![error.to_string()],
+    }
+}
+
+impl Mesh {
+    /// Where the machine code of a component is; compiled now if this version of the engine has not yet.
+    ///
+    /// # Errors
+    /// As for the compile.
+    pub(crate) async fn compiled(&self, digest: &BlobDigest) -> Result<PathBuf, MeshError> {
+        let path = self.compiled_path(digest);
+        if !path.exists() {
+            self.compile(digest).await?;
+        }
+        Ok(path)
+    }
+
+    pub(super) fn compiled_path(&self, digest: &BlobDigest) -> PathBuf {
+        self.settings.data_dir.join("compiled").join(&self.engine_hash).join(format!("{digest}.cwasm"))
+    }
+
+    pub(super) async fn compile(&self, digest: &BlobDigest) -> Result<Vetted, MeshError> {
+        let work = self.scratch()?;
+        let result = self.compile_in(digest, work.path()).await;
+        work.remove()?;
+        result
+    }
+
+    async fn compile_in(&self, digest: &BlobDigest, work: &Path) -> Result<Vetted, MeshError> {
+        let fault = |e: io::Error| MeshError::internal("compiling a component")(Box::new(e));
+        fs::create_dir_all(work).map_err(fault)?;
+        let (code, report) = (work.join("code"), work.join("report.json"));
+        let component = self.blobs.path(Receiving::Component, digest);
+        let child = Child {
+            args: vec!["__compile".into(), component.into(), code.clone().into(), report.clone().into()],
+            cwd: work.to_owned(),
+            stderr: fs::File::create(work.join("stderr.txt")).map_err(fault)?,
+            limits: child_limits(None, COMPILE_MEMORY),
+            largest_file: MAX_COMPILED,
+            deadline: COMPILE_DEADLINE,
+        };
+        let end = self.run_child(child).await?;
+        if let ChildEnd::Exited { code: Some(code) } = end
+            && code == i32::from(CANNOT_COMPILE)
+        {
+            let said = fs::read_to_string(work.join("stderr.txt")).unwrap_or_default();
+            return Err(MeshError::internal("compiling a component")(said.into()));
+        }
+        refuse_end(&end, "compiling the component", COMPILE_MEMORY, COMPILE_DEADLINE)?;
+        let report = fs::read(report).map_err(fault)?;
+        let report: CompileReport = serde_json::from_slice(&report)
+            .map_err(|e| MeshError::internal("reading a report")(Box::new(e)))?;
+        match report {
+            CompileReport::Refused { message, reasons } => Err(MeshError::Unprocessable {
+                detail: format!("the component is refused: {message}"),
+                reasons,
+            }),
+            CompileReport::Admitted(vetted) => {
+                let target = self.compiled_path(digest);
+                fs::create_dir_all(target.parent().unwrap_or(work)).map_err(fault)?;
+                fs::File::open(&code).and_then(|f| f.sync_data()).map_err(fault)?;
+                fs::rename(code, target).map_err(fault)?;
+                Ok(vetted)
+            }
+        }
+    }
+}
