@@ -44,7 +44,7 @@ pub(crate) enum Permission {
 }
 
 /// The writing routes that are not an administrator's alone.
-const ROUTES: [(Method, &str, Action); 19] = [
+const ROUTES: [(Method, &str, Action); 22] = [
     (Method::POST, "/api/v1/allocations", Action::Allocate),
     (Method::PATCH, "/api/v1/allocations/{id}", Action::ChangeLease),
     (Method::POST, "/api/v1/allocations/{id}/renew", Action::ChangeLease),
@@ -59,6 +59,9 @@ const ROUTES: [(Method, &str, Action); 19] = [
     (Method::PUT, "/api/v1/catalog/applications/{id}/deprecation", Action::ChangePackage),
     (Method::DELETE, "/api/v1/catalog/applications/{id}/deprecation", Action::ChangePackage),
     (Method::DELETE, "/api/v1/catalog/applications/{id}", Action::ChangePackage),
+    (Method::POST, "/api/v1/catalog/applications/{id}/signatures", Action::ChangePackage),
+    (Method::POST, "/api/v1/catalog/applications/{id}/push", Action::ChangePackage),
+    (Method::POST, "/api/v1/catalog/pull", Action::Add),
     (Method::POST, "/api/v1/assets", Action::Add),
     (Method::POST, "/api/v1/assets/vm", Action::Add),
     (Method::PUT, "/api/v1/assets/{id}", Action::ChangeAsset),

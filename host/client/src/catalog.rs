@@ -4,9 +4,11 @@ use crate::uri::{path, with_query};
 use crate::{Client, ClientError, Upload};
 use hypermesh_wire::assets::Message;
 use hypermesh_wire::catalog::{
-    CatalogApplication, CatalogQuery, Deprecate, Install, Installed, ResolveQuery, UploadQuery,
+    CatalogApplication, CatalogQuery, Deprecate, Install, Installed, PullPackage, PushPackage, PushedPackage,
+    ResolveQuery, SignPackage, UploadQuery,
 };
 use hypermesh_wire::executions::{Blob, BlobQuery};
+use std::io::Write;
 
 impl Client {
     /// The applications that match.
@@ -67,6 +69,70 @@ impl Client {
         component: Upload<'_>,
     ) -> Result<CatalogApplication, ClientError> {
         self.upload(&with_query(&path(&["catalog", "packages"]), about)?, "application/wasm", component)
+    }
+
+    /// Uploads an image-layout archive with a component, as [`Self::export_package`] gives it.
+    ///
+    /// # Errors
+    /// As for [`Self::upload_package`].
+    pub fn import_package(
+        &self,
+        about: &UploadQuery,
+        archive: Upload<'_>,
+    ) -> Result<CatalogApplication, ClientError> {
+        self.upload(&with_query(&path(&["catalog", "packages"]), about)?, "application/x-tar", archive)
+    }
+
+    /// Uploads a component with a signature over its bytes, in base64.
+    ///
+    /// # Errors
+    /// As for [`Self::upload_package`].
+    pub fn upload_signed_package(
+        &self,
+        about: &UploadQuery,
+        signature: &str,
+        component: Upload<'_>,
+    ) -> Result<CatalogApplication, ClientError> {
+        let path = with_query(&path(&["catalog", "packages"]), about)?;
+        let signature = Some(("hypermesh-signature", signature));
+        self.upload_with(&path, "application/wasm", signature, component)
+    }
+
+    /// Downloads a package as an image-layout archive; gives its length.
+    ///
+    /// # Errors
+    /// A 404 problem where there is no such package; see [`ClientError`].
+    pub fn export_package(
+        &self,
+        id: &str,
+        to: &mut dyn Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64, ClientError> {
+        self.download(&path(&["catalog", "applications", id, "export"]), to, progress)
+    }
+
+    /// Pulls a package from a registry.
+    ///
+    /// # Errors
+    /// A 422 problem for what the registry does not give or the node does not admit; see [`ClientError`].
+    pub fn pull_package(&self, request: &PullPackage) -> Result<CatalogApplication, ClientError> {
+        self.post_slow(&path(&["catalog", "pull"]), request)
+    }
+
+    /// Pushes a package to a registry.
+    ///
+    /// # Errors
+    /// A 422 problem for what the registry does not take; see [`ClientError`].
+    pub fn push_package(&self, id: &str, request: &PushPackage) -> Result<PushedPackage, ClientError> {
+        self.post_slow(&path(&["catalog", "applications", id, "push"]), request)
+    }
+
+    /// Adds a signature over a package's manifest.
+    ///
+    /// # Errors
+    /// A 422 problem for a payload of something else; see [`ClientError`].
+    pub fn sign_package(&self, id: &str, request: &SignPackage) -> Result<CatalogApplication, ClientError> {
+        self.post(&path(&["catalog", "applications", id, "signatures"]), request)
     }
 
     /// Installs a package as a vm asset.

@@ -27,8 +27,8 @@ pub use allocation::{
     VolumeView,
 };
 pub use assets::MAX_ASSETS;
-pub use blobs::{BlobWriter, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, StoredBlob};
-pub use catalog::{CatalogQuota, CatalogSettings, compile_main, default_limits};
+pub use blobs::{BlobWriter, MAX_ARCHIVE_BYTES, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, StoredBlob};
+pub use catalog::{CatalogQuota, CatalogSettings, Export, compile_main, default_limits};
 pub use error::{MeshError, Shortage};
 pub use hypermesh_planner::{Held, Quota};
 pub use machine::{Machine, NodeReport, NodeState};

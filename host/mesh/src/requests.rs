@@ -187,6 +187,8 @@ pub struct NewPackage {
     pub version: Option<Version>,
     /// One line for people.
     pub description: Option<String>,
+    /// A signature over the component's bytes, in base64, as `cosign sign-blob` gives it.
+    pub signature: Option<String>,
 }
 
 /// A page of a log.

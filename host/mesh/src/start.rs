@@ -3,7 +3,7 @@
 use crate::allocation::{LeaseFolders, Ledger, OOM_QUEUE, Overuse, QuotaRecord, ShareRecord};
 use crate::assets::hardware_assets;
 use crate::blobs::BlobStore;
-use crate::catalog::{Catalog, CatalogSettings};
+use crate::catalog::{Catalog, CatalogSettings, SourceRecord};
 use crate::error::MeshError;
 use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
@@ -73,6 +73,7 @@ pub(crate) struct Tables {
     pub(crate) leases: Table<Lease>,
     pub(crate) executions: Table<Execution>,
     pub(crate) packages: Table<Package>,
+    pub(crate) sources: Table<SourceRecord>,
     pub(crate) node: Table<NodeRecord>,
     pub(crate) waiting: Table<WaitingRecord>,
     pub(crate) quotas: Table<QuotaRecord>,
@@ -135,7 +136,8 @@ impl Mesh {
         let mesh = Self::open(parts)?;
         mesh.blocking_mesh(|mesh| {
             mesh.first_samples();
-            mesh.drop_orphaned_components()
+            mesh.drop_orphaned_components()?;
+            mesh.complete_sources()
         })
         .await?;
         let (tell, told) = mpsc::channel(OOM_QUEUE);
@@ -162,6 +164,7 @@ impl Mesh {
             leases: store.table().map_err(store_fault)?,
             executions: store.table().map_err(store_fault)?,
             packages: store.table().map_err(store_fault)?,
+            sources: store.table().map_err(store_fault)?,
             node: store.table().map_err(store_fault)?,
             waiting: store.table().map_err(store_fault)?,
             quotas: store.table().map_err(store_fault)?,
@@ -186,7 +189,7 @@ impl Mesh {
             supervision: Supervision::default(),
             changing: Changing::default(),
             life: Notify::new(),
-            catalog: Catalog::default(),
+            catalog: Catalog::new(settings.catalog.registries.clone()),
             volumes,
             pins: tokio::sync::Mutex::default(),
             overuse: Overuse::default(),

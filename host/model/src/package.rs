@@ -119,6 +119,9 @@ pub struct Package {
     /// Who signed it, as far as this node knows the keys.
     #[serde(default)]
     pub signatures: Vec<PackageSignature>,
+    /// SHA-256 of its OCI manifest: what signatures are over, and what it has in registries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<BlobDigest>,
     /// The reference that it was pulled from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,

@@ -184,6 +184,7 @@ mod tests {
             metadata: PackageMetadata::default(),
             deprecated: deprecated.then(|| Deprecation { reason: "old".into(), by, at: Timestamp::now() }),
             signatures: Vec::new(),
+            manifest: None,
             origin: None,
         }
     }

@@ -2,7 +2,7 @@
 
 mod catalog;
 
-pub use catalog::CatalogConfig;
+pub use catalog::{CatalogConfig, TrustConfig};
 
 use hypermesh_mesh::Orphans;
 use serde::Serialize;
@@ -121,6 +121,8 @@ pub enum ConfigError {
          listen on 127.0.0.1 or [::1] and forward the port"
     )]
     Public { key: &'static str, address: SocketAddr },
+    #[error("catalog.trust: {} is no public key: {why}", path.display())]
+    Key { path: PathBuf, why: String },
 }
 
 /// Every key, in the order in which they are shown.
@@ -188,7 +190,8 @@ impl Config {
         }
         for key in keys() {
             if let Some((name, value)) = environment(key) {
-                config.set(key, &text_value(key, value), Origin::Environment(name))?;
+                let origin = Origin::Environment(name);
+                config.set(key, &text_value(key, value, &origin)?, origin)?;
             }
         }
         config.flags(sources)?;
@@ -357,15 +360,15 @@ fn flat((key, value): (String, toml::Value)) -> Vec<(String, toml::Value)> {
 }
 
 /// A value from the environment: a flag reads as one, a list is separated by commas.
-fn text_value(key: &str, value: String) -> toml::Value {
-    match key {
+fn text_value(key: &str, value: String, origin: &Origin) -> Result<toml::Value, ConfigError> {
+    Ok(match key {
         "allow_unenforced" => value.parse().map_or(toml::Value::String(value), toml::Value::Boolean),
         "allowed_hosts" | "allowed_origins" => {
             toml::Value::Array(value.split(',').map(|v| toml::Value::String(v.trim().to_owned())).collect())
         }
-        key if key.starts_with(CATALOG) => catalog::text_value(key, &value),
+        key if key.starts_with(CATALOG) => catalog::text_value(key, &value, origin)?,
         _ => toml::Value::String(value),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -420,10 +423,34 @@ mod tests {
             ("[catalog]\nmax_packages = -1", "catalog.max_packages"),
             ("[catalog]\nmax_bytes = 5", "a size such as 8GiB"),
             ("catalog = 1", "`catalog` is not a setting"),
+            ("[catalog]\nsignatures = 'maybe'", "`off`, `verify` or `require`"),
+            ("[catalog]\ntrust = [{ prefix = 'a', key = 'b' }]", "catalog.trust"),
+            ("[catalog]\ncredentials = 'relative'", "an absolute path"),
         ] {
             let error = load(wrong, &[], ConfigSources::default()).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn keys_are_read_at_start_and_one_that_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k.pub");
+        fs::write(&path, "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n").unwrap();
+        let file = format!(
+            "[catalog]\nsignatures = 'require'\n[[catalog.trust]]\nprefix = 'acme-'\nkeys = ['{}']",
+            path.display()
+        );
+        let trust = |file: &str| {
+            let config = load(file, &[], ConfigSources::default()).unwrap();
+            config.catalog.settings().map(|settings| settings.trust)
+        };
+        assert_eq!(trust(&file).unwrap().keys_for("acme-x", None).len(), 1);
+        let value = format!("[{{ keys = ['{}'] }}]", path.display());
+        let from_environment = load("", &[("catalog.trust", &value)], ConfigSources::default()).unwrap();
+        assert_eq!(from_environment.catalog.trust[0].keys, [path.clone()]);
+        fs::write(&path, "no key").unwrap();
+        assert!(matches!(trust(&file), Err(ConfigError::Key { .. })));
     }
 
     #[test]

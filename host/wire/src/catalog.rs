@@ -74,6 +74,16 @@ pub struct Deprecation {
     pub at: Timestamp,
 }
 
+/// A signature that was verified with a key that the node trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApplicationSignature {
+    /// SHA-256 of the public key (its SubjectPublicKeyInfo), 64 hexadecimal digits.
+    pub key_id: String,
+    /// When it was verified.
+    #[schema(value_type = String, format = DateTime)]
+    pub verified_at: Timestamp,
+}
+
 /// An application in the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogApplication {
@@ -123,6 +133,15 @@ pub struct CatalogApplication {
     /// Set once it should not be chosen any more.
     #[serde(default)]
     pub deprecated: Option<Deprecation>,
+    /// Who signed it, of those whom the node trusts.
+    #[serde(default)]
+    pub signatures: Vec<ApplicationSignature>,
+    /// SHA-256 of its OCI manifest, 64 hexadecimal digits: what signatures are over.
+    #[serde(default)]
+    pub manifest_digest: Option<String>,
+    /// The reference that it was pulled from.
+    #[serde(default)]
+    pub origin: Option<String>,
 }
 
 /// Filters of the catalog.
@@ -202,6 +221,88 @@ pub struct Deprecate {
     /// Why, and what to use instead.
     #[schema(min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub reason: String,
+}
+
+/// Name and password, or token, for a registry.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryCredentials {
+    /// The name.
+    #[schema(min_length = 1, max_length = 256, pattern = r"^[^:\x00-\x1f\x7f-\x9f]*$")]
+    pub username: String,
+    /// The password or token. It is used once and not kept.
+    #[schema(max_length = 8192, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    pub password: String,
+}
+
+impl std::fmt::Debug for RegistryCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RegistryCredentials(hidden)")
+    }
+}
+
+/// Pulls a package from a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PullPackage {
+    /// What, e.g. `ghcr.io/acme/hash-files:1.2.0`. Without tag or digest: `latest`.
+    #[schema(min_length = 3, max_length = 700, pattern = r"^[\x21-\x7e]+/[\x21-\x7e]+$")]
+    pub reference: String,
+    /// By plain HTTP. Only to registries on the node's own machine, unless its configuration allows more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+    /// In place of those of the node's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<RegistryCredentials>,
+    /// Its name here; from the manifest, the component or the repository when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
+    pub name: Option<String>,
+    /// Its version here; from the manifest, the tag or the component when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(
+        max_length = 64,
+        pattern = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
+    )]
+    pub version: Option<String>,
+}
+
+/// Pushes a package to a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PushPackage {
+    /// Where to, e.g. `ghcr.io/acme/hash-files`. Without a tag: the version.
+    #[schema(min_length = 3, max_length = 700, pattern = r"^[\x21-\x7e]+/[\x21-\x7e]+$")]
+    pub reference: String,
+    /// By plain HTTP. Only to registries on the node's own machine, unless its configuration allows more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+    /// In place of those of the node's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<RegistryCredentials>,
+}
+
+/// What was pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PushedPackage {
+    /// Where it is, by tag.
+    pub reference: String,
+    /// Where it is, by the digest of its manifest.
+    pub digest: String,
+    /// How many signatures stand beside it.
+    pub signatures: u32,
+}
+
+/// A signature over a package's manifest, as `cosign sign` makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignPackage {
+    /// What is signed, byte by byte: cosign's simple-signing document with the manifest's digest.
+    #[schema(min_length = 2, max_length = 4096)]
+    pub payload: String,
+    /// The signature over it, in base64.
+    #[schema(min_length = 4, max_length = 2048, pattern = "^[A-Za-z0-9+/]+={0,2}$")]
+    pub signature: String,
 }
 
 /// Installs a package as a vm asset.

@@ -42,7 +42,7 @@ pub const CONTRACT: [(&str, &str); 33] = [
 pub const UNDOCUMENTED: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// Further routes that are added to the contract.
-pub const ADDED: [(&str, &str); 31] = [
+pub const ADDED: [(&str, &str); 35] = [
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/api/v1/events"),
@@ -74,4 +74,8 @@ pub const ADDED: [(&str, &str); 31] = [
     ("PUT", "/api/v1/catalog/applications/{id}/deprecation"),
     ("DELETE", "/api/v1/catalog/applications/{id}/deprecation"),
     ("GET", "/api/v1/catalog/resolve"),
+    ("GET", "/api/v1/catalog/applications/{id}/export"),
+    ("POST", "/api/v1/catalog/applications/{id}/push"),
+    ("POST", "/api/v1/catalog/applications/{id}/signatures"),
+    ("POST", "/api/v1/catalog/pull"),
 ];

@@ -43,13 +43,19 @@ enum Allowed {
 }
 
 /// Foreign crates with a home. A name that ends in `*` stands for all that begin so.
-const FOREIGN: [(&str, Allowed, &str); 15] = [
+const FOREIGN: [(&str, Allowed, &str); 17] = [
     ("axum*", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("hyper", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("hyper-util", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("http", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("tower*", Allowed::FromLayer(3), "HTTP is the edge's"),
-    ("ureq*", Allowed::FromLayer(3), "HTTP is the edge's"),
+    (
+        "ureq*",
+        Allowed::Only(&["host/client", "host/registry"]),
+        "HTTP is the edge's; of others' services a registry's is spoken in `registry`",
+    ),
+    ("rustls*", Allowed::Only(&["host/registry"]), "TLS is where other machines are talked to"),
+    ("aws-lc-rs", Allowed::Only(&["host/registry"]), "signatures are made and verified in `registry`"),
     // `wire` derives schemas, because the OpenAPI document is part of the contract; it serves nothing.
     (
         "utoipa*",

@@ -6,11 +6,13 @@ use crate::problem::{Draft, Kind};
 use hypermesh_mesh::{NewPackage, default_limits};
 use hypermesh_model::{
     self as model, Asset, MAX_PACKAGE_NAME, MAX_PACKAGE_VERSION, Package, PackageMetadata,
-    PackageRequirement, Version, World, is_package_name,
+    PackageRequirement, PackageSignature, Version, World, is_package_name,
 };
+use hypermesh_registry::{Credentials, Pushed, Reach, Reference, Signature};
 use hypermesh_wire::catalog::{
-    ApplicationMetadata, ApplicationRequirements, Capability, CatalogApplication, CatalogQuery, Deprecate,
-    Deprecation, Operation, UploadQuery,
+    ApplicationMetadata, ApplicationRequirements, ApplicationSignature, Capability, CatalogApplication,
+    CatalogQuery, Deprecate, Deprecation, Operation, PullPackage, PushPackage, PushedPackage,
+    RegistryCredentials, SignPackage, UploadQuery,
 };
 use std::cmp::Reverse;
 
@@ -22,15 +24,88 @@ const MAX_FILTER: usize = 64;
 const MAX_VERSION_NUMBER: u64 = 999_999_999;
 /// Longest text that is searched for, in characters.
 const MAX_SEARCH: usize = 128;
+/// Longest reference: a registry, a repository and a digest.
+const MAX_REFERENCE: usize = 700;
+/// Longest name at a registry, in characters.
+const MAX_USERNAME: usize = 256;
+/// Longest password or token, in characters: registries give signed documents as tokens.
+const MAX_PASSWORD: usize = 8192;
+/// Longest payload of a signature, in characters: cosign's are below 1000.
+const MAX_PAYLOAD: usize = 4096;
 /// Longest `after` of the list: a name, an @ and a version.
 const MAX_AFTER: usize = MAX_PACKAGE_NAME + 1 + MAX_PACKAGE_VERSION;
 
 /// What an uploaded component is called.
-pub(crate) fn new(query: UploadQuery) -> Result<NewPackage, Draft> {
+pub(crate) fn new(query: UploadQuery, signature: Option<String>) -> Result<NewPackage, Draft> {
     let name = query.name.map(|name| self::name("name", name)).transpose()?;
     let version = query.version.map(|text| version("version", &text)).transpose()?;
     let description = check::optional_text("description", query.description, 0, MAX_LINE)?;
-    Ok(NewPackage { name, version, description })
+    Ok(NewPackage { name, version, description, signature })
+}
+
+/// What is pulled, how, and what it is called here.
+pub(crate) fn pull(body: PullPackage) -> Result<(Reference, Reach, NewPackage), Draft> {
+    let PullPackage { reference, insecure, credentials, name, version } = body;
+    let reference = self::reference(&reference)?;
+    let about = new(UploadQuery { name, version, description: None }, None)?;
+    Ok((reference, reach(insecure, credentials)?, about))
+}
+
+/// Where a package is pushed, and how.
+pub(crate) fn push(body: PushPackage) -> Result<(Reference, Reach), Draft> {
+    let PushPackage { reference, insecure, credentials } = body;
+    Ok((self::reference(&reference)?, reach(insecure, credentials)?))
+}
+
+fn reference(text: &str) -> Result<Reference, Draft> {
+    Reference::parse(text).map_err(|error| {
+        // Of the schema's form, and yet no reference: it names no registry, or its grammar is narrower.
+        let visible = text.bytes().all(|b| b.is_ascii_graphic());
+        let is_formed = visible && text.len() <= MAX_REFERENCE && has_slash_within(text);
+        let kind = if is_formed { Kind::Unprocessable } else { Kind::Invalid };
+        Draft::new(kind, format!("`reference`: {error}")).about("reference")
+    })
+}
+
+fn has_slash_within(text: &str) -> bool {
+    text.len() >= 3 && text[1..text.len() - 1].contains('/')
+}
+
+fn reach(insecure: bool, credentials: Option<RegistryCredentials>) -> Result<Reach, Draft> {
+    let credentials = credentials.map(|RegistryCredentials { username, password }| {
+        let name = "credentials.username";
+        let username = check::text(name, username, 1, MAX_USERNAME)?;
+        if username.contains(':') {
+            return Err(Draft::invalid(name, format!("`{name}` has a colon, which no name may have")));
+        }
+        let password = check::text("credentials.password", password, 0, MAX_PASSWORD)?;
+        Ok(Credentials::new(username, password))
+    });
+    Ok(Reach { insecure, credentials: credentials.transpose()? })
+}
+
+/// A signature over a manifest.
+pub(crate) fn signature(body: SignPackage) -> Result<Signature, Draft> {
+    let SignPackage { payload, signature } = body;
+    let length = payload.chars().count();
+    if !(2..=MAX_PAYLOAD).contains(&length) {
+        return Err(Draft::invalid("payload", format!("`payload` must have 2 to {MAX_PAYLOAD} characters")));
+    }
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
+    let formed = (4..=2048).contains(&signature.len()) && signature.bytes().all(is_base64);
+    Signature::from_text(&payload, &signature).ok_or_else(|| {
+        let kind = if formed { Kind::Unprocessable } else { Kind::Invalid };
+        Draft::new(kind, "`signature` must be a signature in base64").about("signature")
+    })
+}
+
+/// What was pushed.
+pub(crate) fn pushed(given: &Pushed) -> PushedPackage {
+    PushedPackage {
+        reference: given.tagged.to_string(),
+        digest: given.digest.to_string(),
+        signatures: u32::try_from(given.signatures).unwrap_or(u32::MAX),
+    }
 }
 
 fn name(member: &str, name: String) -> Result<String, Draft> {
@@ -97,6 +172,9 @@ pub(crate) fn shown(package: Package, installed: Option<Asset>) -> CatalogApplic
         operations: package.operations.into_iter().map(operation).collect(),
         metadata: metadata(package.metadata),
         deprecated: package.deprecated.map(deprecation),
+        signatures: package.signatures.into_iter().map(signed).collect(),
+        manifest_digest: package.manifest.map(Into::into),
+        origin: package.origin,
     }
 }
 
@@ -111,6 +189,10 @@ fn status(deprecated: &Option<model::Deprecation>, installed: Option<&Asset>) ->
 fn metadata(given: PackageMetadata) -> ApplicationMetadata {
     let PackageMetadata { authors, licenses, source, homepage, revision } = given;
     ApplicationMetadata { authors, licenses, source, homepage, revision }
+}
+
+fn signed(given: PackageSignature) -> ApplicationSignature {
+    ApplicationSignature { key_id: given.key_id, verified_at: time(given.verified_at) }
 }
 
 fn deprecation(given: model::Deprecation) -> Deprecation {
@@ -198,7 +280,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn upload(name: &str, version: &str) -> Result<NewPackage, Draft> {
-        new(UploadQuery { name: Some(name.into()), version: Some(version.into()), description: None })
+        new(UploadQuery { name: Some(name.into()), version: Some(version.into()), description: None }, None)
     }
 
     #[test]
@@ -211,6 +293,31 @@ mod tests {
         {
             assert_eq!(upload("a", bad).err().unwrap().member(), Some("version"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_reference_and_a_signature_are_blamed_by_name() {
+        let pull = |text: &str| {
+            let body = PullPackage {
+                reference: text.into(),
+                insecure: false,
+                credentials: None,
+                name: None,
+                version: None,
+            };
+            pull(body).err().and_then(|draft| draft.member().map(str::to_owned))
+        };
+        assert_eq!(pull("ghcr.io/a/b:1"), None);
+        for bad in ["", "x", "a/b", "é/a", "a.b/c d"] {
+            assert_eq!(pull(bad).as_deref(), Some("reference"), "{bad}");
+        }
+        let sign = |payload: &str, text: &str| {
+            let body = SignPackage { payload: payload.into(), signature: text.into() };
+            signature(body).err().and_then(|draft| draft.member().map(str::to_owned))
+        };
+        assert_eq!(sign("{}", "AAAA"), None);
+        assert_eq!(sign("", "AAAA").as_deref(), Some("payload"));
+        assert_eq!(sign("{}", "A=A=").as_deref(), Some("signature"));
     }
 
     proptest! {

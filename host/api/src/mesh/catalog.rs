@@ -2,15 +2,15 @@
 
 use crate::auth::Caller;
 use crate::convert;
-use crate::docs::{Binary, ById};
-use crate::extract::{Body, Id, Params};
+use crate::docs::{Binary, ById, Signed};
+use crate::extract::{Body, Id, Params, essence, header_text, require_type};
 use crate::mesh::assets;
 use crate::problem::Draft;
 use crate::respond::{Answer, Created, message};
 use crate::state::ApiState;
-use crate::upload::receive;
+use crate::upload::{receive, receive_archive};
 use axum::extract::{Request, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, HeaderName, Uri};
 use axum::response::Response;
 use axum::{Extension, Json};
 use hypermesh_mesh::{Mesh, Receiving};
@@ -21,6 +21,15 @@ use hypermesh_wire::catalog::{
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// A component.
+const WASM: &str = "application/wasm";
+/// An image-layout archive.
+pub(super) const TAR: &str = "application/x-tar";
+/// A signature over an uploaded component.
+const SIGNATURE: HeaderName = HeaderName::from_static("hypermesh-signature");
+/// Longest signature in base64.
+const MAX_SIGNATURE: usize = 1024;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default()
@@ -35,7 +44,7 @@ pub(crate) fn slow_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default().routes(routes!(upload_package)).routes(routes!(install_application))
 }
 
-fn shown(mesh: &Mesh, package: Package) -> CatalogApplication {
+pub(super) fn shown(mesh: &Mesh, package: Package) -> CatalogApplication {
     let installed = mesh.installed_as(&package.id);
     convert::catalog::shown(package, installed)
 }
@@ -121,23 +130,52 @@ async fn resolve_application(
 }
 
 /// Upload a component; it is vetted and compiled before it is in the catalog
-#[utoipa::path(post, path = "/api/v1/catalog/packages", tag = "catalog", params(UploadQuery),
-    request_body(content = inline(Binary), content_type = "application/wasm"),
+///
+/// `application/x-tar`: an OCI image layout with one component's artifact, as an export gives it; what the query doesn't say
+/// its manifest does.
+#[utoipa::path(post, path = "/api/v1/catalog/packages", tag = "catalog", params(UploadQuery, Signed),
+    request_body(content((inline(Binary) = "application/wasm"), (inline(Binary) = "application/x-tar"))),
     responses((status = 201, description = "The application", body = CatalogApplication,
             headers(("location" = String))),
-        (status = 409, description = "Name and version are taken by another component, or the catalog is full"),
-        (status = 422, description = "The component is not admitted: `reasons` says why")))]
+        (status = 409, description = "Name and version are taken by another component, or a quota is used up"),
+        (status = 422, description = "The component is not admitted, or not signed as the node's policy wants it: \
+            `reasons` says why")))]
 async fn upload_package(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Params(query): Params<UploadQuery>,
     request: Request,
 ) -> Answer<Created<CatalogApplication>> {
-    let new = convert::catalog::new(query)?;
-    let upload = receive(&state, request, Receiving::Component, "application/wasm").await?;
-    let package = state.mesh.add_package(caller.subject(), new, upload).await?;
+    let new = convert::catalog::new(query, detached_signature(request.headers())?)?;
+    let is_archive = essence(request.headers()) == TAR;
+    require_type(
+        request.headers(),
+        |essence| is_archive || essence == WASM,
+        "application/wasm or application/x-tar",
+    )?;
+    let package = if is_archive {
+        let archive = receive_archive(&state, request).await?;
+        state.mesh.import(caller.subject(), new, archive).await?
+    } else {
+        let upload = receive(&state, request, Receiving::Component, WASM).await?;
+        state.mesh.add_package(caller.subject(), new, upload).await?
+    };
+    Ok(added(&state.mesh, package))
+}
+
+/// The answer to whatever made a package.
+pub(super) fn added(mesh: &Mesh, package: Package) -> Created<CatalogApplication> {
     let location = format!("/api/v1/catalog/applications/{}", package.id);
-    Ok(Created { location, body: shown(&state.mesh, package) })
+    Created { location, body: shown(mesh, package) }
+}
+
+fn detached_signature(headers: &HeaderMap) -> Answer<Option<String>> {
+    let Some(text) = header_text(headers, &SIGNATURE)? else { return Ok(None) };
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
+    if (4..=MAX_SIGNATURE).contains(&text.len()) && text.bytes().all(is_base64) {
+        return Ok(Some(text.to_owned()));
+    }
+    Err(Draft::invalid(SIGNATURE.as_str(), format!("`{SIGNATURE}` must be a signature in base64")))
 }
 
 /// An id, or a name and a requirement.

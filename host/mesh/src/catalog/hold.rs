@@ -6,13 +6,20 @@
 //! what became no package.
 
 use hypermesh_model::BlobDigest;
+use hypermesh_registry::{RegistryAccess, RegistryClient};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 
-/// What of the catalog is being worked on.
-#[derive(Debug, Default)]
+/// Pulls and pushes at a time: each has a connection and up to a component in flight.
+const MAX_TRANSFERS: usize = 4;
+
+/// What of the catalog is being worked on, and how registries are reached.
+#[derive(Debug)]
 pub(crate) struct Catalog {
     held: Arc<Mutex<Counts>>,
+    pub(super) registries: RegistryClient,
+    pub(super) transfers: Semaphore,
     /// Taken by whoever decides from the packages and then changes them, or binds a vm to one.
     pub(crate) changes: tokio::sync::Mutex<()>,
 }
@@ -28,6 +35,15 @@ fn locked(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 }
 
 impl Catalog {
+    pub(crate) fn new(registries: RegistryAccess) -> Self {
+        Self {
+            held: Arc::default(),
+            registries: RegistryClient::new(registries),
+            transfers: Semaphore::new(MAX_TRANSFERS),
+            changes: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Holds a component. Whether its file is there must be looked at afterwards.
     pub(super) fn hold(&self, digest: &BlobDigest) -> HeldComponent {
         *locked(&self.held).entry(digest.clone()).or_default() += 1;
@@ -59,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_somebody_holds_is_not_removed() {
-        let catalog = Catalog::default();
+        let catalog = Catalog::new(RegistryAccess::default());
         let digest = BlobDigest::from_bytes(&[1; 32]);
         let (first, second) = (catalog.hold(&digest), catalog.hold(&digest));
         drop(first);

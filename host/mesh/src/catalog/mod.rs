@@ -1,7 +1,8 @@
 //! The catalog: components that were vetted, compiled and asked what they can do, and the vms that run them.
 //!
 //! ```text
-//! upload ─▶ stored by digest ─▶ vetted and compiled (own process, limits) ─▶ described (own process, limits) ─▶ package
+//! upload, archive, registry ─▶ stored by digest ─▶ named, within quota, signatures judged
+//!     ─▶ vetted and compiled (own process, limits) ─▶ described (own process, limits) ─▶ package
 //! ```
 //! Nothing of a stranger's component runs before it is vetted, nothing of it runs in the node's own process, and the
 //! machine code is only ever what our own compile process wrote.
@@ -17,17 +18,23 @@ mod install;
 mod lifecycle;
 mod quota;
 mod remove;
+mod sign;
+mod source;
+mod transfer;
 
 pub use compile::compile_main;
 pub(crate) use hold::Catalog;
 pub use install::default_limits;
 pub use quota::CatalogQuota;
+pub use source::Export;
+pub(crate) use source::SourceRecord;
 
 use crate::Mesh;
 use crate::error::MeshError;
 use crate::execution::Folder;
 use crate::internal::ChildEnd;
 use hypermesh_model::{Bytes, CatalogId, ExecutionId, MilliCpu, Package, PackageRequirement};
+use hypermesh_registry::{RegistryAccess, TrustPolicy};
 use hypermesh_sandbox::Limits;
 use std::time::Duration;
 
@@ -36,6 +43,10 @@ use std::time::Duration;
 pub struct CatalogSettings {
     /// How much it may hold.
     pub quota: CatalogQuota,
+    /// Whose signature a package needs.
+    pub trust: TrustPolicy,
+    /// Which registries are used, and how.
+    pub registries: RegistryAccess,
 }
 
 /// Threads of a child: the runtime's and the compiler's.
@@ -117,6 +128,7 @@ mod tests {
             metadata: PackageMetadata::default(),
             deprecated: None,
             signatures: Vec::new(),
+            manifest: None,
             origin: None,
         }
     }

@@ -30,6 +30,7 @@ impl Mesh {
         }
         let mut batch = Batch::new();
         batch.delete(&self.tables.packages, id);
+        batch.delete(&self.tables.sources, id);
         let data = json!({ "name": package.name, "version": package.version, "digest": package.digest });
         batch.event(EventKind::PackageRemoved, id.as_str(), data);
         self.commit(batch, "removing a package").await?;

@@ -121,6 +121,16 @@ fn right(operation: Operation<'_>) -> Value {
         }),
         ("post", "/api/v1/tokens") => json!({ "name": "somebody", "role": "viewer" }),
         ("put", "/api/v1/catalog/applications/{id}/deprecation") => json!({ "reason": "use another" }),
+        ("post", "/api/v1/catalog/pull") => json!({
+            "reference": "localhost:1/a:1.0.0", "insecure": true, "name": "a", "version": "1.0.0",
+            "credentials": { "username": "u", "password": "p" }
+        }),
+        ("post", "/api/v1/catalog/applications/{id}/push") => json!({
+            "reference": "localhost:1/a:1.0.0", "insecure": true, "credentials": { "username": "u", "password": "p" }
+        }),
+        ("post", "/api/v1/catalog/applications/{id}/signatures") => {
+            json!({ "payload": "{}", "signature": "AAAA" })
+        }
         ("post", "/api/v1/catalog/install") => {
             json!({ "catalog_id": "pkg-none", "privacy_level": "private", "resource_limits": limits })
         }

@@ -1,17 +1,17 @@
-//! `catalog`: packages, and installing them as vm assets.
+//! `catalog`: packages, installing them as vm assets, and their way to other nodes and registries.
+
+mod registry;
+mod show;
 
 use crate::context::Context;
-use crate::files::LocalFile;
 use crate::human;
 use crate::job::package;
-use crate::output::Style;
 use crate::parse;
-use crate::table::{Table, fields};
 use clap::{Args, Subcommand};
 use hypermesh_model::Bytes;
 use hypermesh_wire::assets::{PrivacyLevel, ResourceLimits};
-use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, Deprecate, Install, Installed, UploadQuery};
-use std::path::PathBuf;
+use hypermesh_wire::catalog::{CatalogQuery, Deprecate, Install};
+use show::{list, show, show_installed};
 
 /// `catalog …`
 #[derive(Debug, Subcommand)]
@@ -35,9 +35,19 @@ pub(crate) enum Command {
         /// Its name
         name: String,
     },
-    /// Upload a component; one that is there already is not sent again
+    /// Upload a component, or an archive as `export` writes it; a component that is there already is not sent again
     #[command(alias = "add")]
-    Import(Import),
+    Import(registry::Import),
+    /// Write a package, with its signatures, as an OCI image layout into a tar archive
+    Export(registry::Export),
+    /// Pull a package from a registry
+    Pull(registry::Pull),
+    /// Push a package and its signatures to a registry
+    Push(registry::Push),
+    /// Sign a package with a key that stays here; cosign verifies it once it is pushed
+    Sign(registry::Sign),
+    /// Verify, on this machine, that a package or archive is whole and signed by a key
+    Verify(registry::Verify),
     /// Install a package as a vm asset
     Install(Options),
     /// Say that a version should not be chosen any more; it still runs
@@ -72,22 +82,6 @@ pub(crate) struct Filters {
     /// Only this status: available, installed or deprecated
     #[arg(long)]
     status: Option<String>,
-}
-
-/// A new package.
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// The component, a .wasm file
-    file: PathBuf,
-    /// Its name: a-z, 0-9 and - [default: made from the file's]
-    #[arg(long)]
-    name: Option<String>,
-    /// Its version [default: 0.1.0, or the next one of that name]
-    #[arg(long)]
-    version: Option<String>,
-    /// One line for people
-    #[arg(long)]
-    description: Option<String>,
 }
 
 /// How a package is installed.
@@ -156,20 +150,12 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
             output
                 .show(&client.remove_application(&id)?, |answer, _| human::printable(&answer.message) + "\n")
         }
-        Command::Import(Import { file, name, version, description }) => {
-            let mut file = LocalFile::open(&file)?;
-            let name = Some(name.unwrap_or_else(|| package::name_of(&file.path)));
-            let about = UploadQuery { name, version, description };
-            let (application, is_new) = package::ensure(&client, &mut file, about)?;
-            if !is_new {
-                crate::say!(
-                    "this component is there already, as {} {}",
-                    application.name,
-                    application.version
-                );
-            }
-            output.show(&application, show)
-        }
+        Command::Import(arguments) => registry::import(context, &client, arguments),
+        Command::Export(arguments) => registry::export(&client, &arguments),
+        Command::Pull(arguments) => registry::pull(context, &client, arguments),
+        Command::Push(arguments) => registry::push(context, &client, arguments),
+        Command::Sign(arguments) => registry::sign(context, &client, &arguments),
+        Command::Verify(arguments) => registry::verify(context, &client, &arguments),
         Command::Install(options) => {
             let application = package::find(&client, &options.package)?;
             let request = Install {
@@ -184,67 +170,4 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<()> {
             output.show(&client.install(&request)?, show_installed)
         }
     }
-}
-
-fn list(applications: &[CatalogApplication], style: Style) -> String {
-    let mut table = Table::new(&["ID", "NAME", "VERSION", "TYPE", "STATUS", "SIZE", "DESCRIPTION"]);
-    for application in applications {
-        table.row([
-            application.id.clone(),
-            application.name.clone(),
-            application.version.clone(),
-            application.application_type.clone(),
-            application.status.clone(),
-            application.size.clone(),
-            application.description.clone(),
-        ]);
-    }
-    table.render(style)
-}
-
-fn show(application: &CatalogApplication, style: Style) -> String {
-    let operations = application.operations.iter();
-    let operations = operations.map(|operation| {
-        format!("{}: {}\n  parameters {}", operation.name, operation.description, operation.parameters)
-    });
-    let capabilities = application.capabilities.iter();
-    let capabilities =
-        capabilities.map(|capability| format!("{}: {}", capability.import, capability.meaning));
-    let unknown = || human::UNKNOWN.to_owned();
-    let deprecated = application.deprecated.as_ref();
-    let metadata = &application.metadata;
-    fields(
-        &[
-            ("id", application.id.clone()),
-            ("name", application.name.clone()),
-            ("version", application.version.clone()),
-            ("type", application.application_type.clone()),
-            ("status", application.status.clone()),
-            ("description", application.description.clone()),
-            ("deprecated", deprecated.map_or_else(unknown, |d| format!("by {}: {}", d.by, d.reason))),
-            ("uploaded by", application.author.clone()),
-            ("written by", metadata.authors.clone().unwrap_or_else(unknown)),
-            ("licence", metadata.licenses.clone().unwrap_or_else(unknown)),
-            ("source", metadata.source.clone().unwrap_or_else(unknown)),
-            ("size", application.size.clone()),
-            ("sha256", application.digest.clone()),
-            ("downloads", application.downloads.to_string()),
-            ("vm asset", application.asset_id.clone().unwrap_or_else(unknown)),
-            ("operations", operations.collect::<Vec<_>>().join("\n")),
-            ("may", capabilities.collect::<Vec<_>>().join("\n")),
-        ],
-        style,
-    )
-}
-
-fn show_installed(installed: &Installed, style: Style) -> String {
-    fields(
-        &[
-            ("vm asset", installed.vm_asset.id.clone()),
-            ("name", installed.vm_asset.name.clone()),
-            ("status", installed.installation.status.clone()),
-            ("log", installed.installation.logs.join("\n")),
-        ],
-        style,
-    )
 }
