@@ -115,7 +115,7 @@ impl Mesh {
     ) -> Result<Package, MeshError> {
         let (came, Examined { called, facts, signed_by }) = self.examine(new, came, upload).await?;
         if let Some(same) = self.same_package(&called, upload)? {
-            return Ok(same);
+            return self.signed_again(same, &came).await;
         }
         self.check_quota(by, upload)?;
         let vetted = self.compile(&upload.digest).await?;
@@ -210,6 +210,21 @@ impl Mesh {
             }
             None => Ok(None),
         }
+    }
+
+    /// A package that came once more, with the signatures that it has got meanwhile.
+    async fn signed_again(&self, mut package: Package, came: &Came) -> Result<Package, MeshError> {
+        let manifest = came.artifact.as_ref().map(Artifact::manifest_digest);
+        if manifest.is_some() && manifest == package.manifest {
+            for signature in &came.signatures {
+                match self.add_signature(&package.id, signature.clone()).await {
+                    // It has as many as it can have.
+                    Err(MeshError::Conflict { .. }) => break,
+                    signed => package = signed?,
+                }
+            }
+        }
+        Ok(package)
     }
 
     fn check_quota(&self, by: &Subject, upload: &StoredBlob) -> Result<(), MeshError> {

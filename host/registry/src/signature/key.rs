@@ -31,8 +31,12 @@ pub enum KeyError {
     NoPublicKey,
     #[error("it is no PEM of a private key (`-----BEGIN PRIVATE KEY-----`)")]
     NoPrivateKey,
-    #[error("the key is encrypted; decrypt it first, e.g. with `openssl pkcs8`")]
+    #[error("the key is encrypted; decrypt it first, e.g. with `openssl pkey`")]
     Encrypted,
+    #[error(
+        "the key is in cosign's own encrypted format, which is not read; sign with cosign, or with a PEM of PKCS #8"
+    )]
+    Cosign,
     #[error("the key is neither ECDSA on P-256 nor Ed25519")]
     Algorithm,
     #[error("the system gives no randomness, or the key does not work")]
@@ -103,7 +107,11 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        if pem.windows(9).any(|window| window == b"ENCRYPTED") {
+        let has = |label: &[u8]| pem.windows(label.len()).any(|window| window == label);
+        if has(b"ENCRYPTED SIGSTORE") || has(b"ENCRYPTED COSIGN") {
+            return Err(KeyError::Cosign);
+        }
+        if has(b"ENCRYPTED") {
             return Err(KeyError::Encrypted);
         }
         let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyError::NoPrivateKey)?;
@@ -219,6 +227,8 @@ mod tests {
             assert!(SigningKey::from_pem(noise.as_bytes()).is_err(), "{noise}");
         }
         let encrypted = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n";
+        assert_eq!(SigningKey::from_pem(encrypted.as_bytes()).unwrap_err(), KeyError::Cosign);
+        let encrypted = encrypted.replace(" SIGSTORE", "");
         assert_eq!(SigningKey::from_pem(encrypted.as_bytes()).unwrap_err(), KeyError::Encrypted);
     }
 }

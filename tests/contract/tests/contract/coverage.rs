@@ -198,6 +198,15 @@ fn catalog(session: &mut Session<'_>) -> String {
     session.shaped(delete, &[id], none, 200, shapes::APPLICATION);
     session.call(delete, &[id], none, 409);
 
+    session.call("GET /api/v1/catalog/applications/{id}/export", &[id], none, 200);
+    // Nothing listens there.
+    let nowhere = json!({ "reference": "127.0.0.1:1/hash:1.0.0", "insecure": true });
+    session.call("POST /api/v1/catalog/pull", &[], Payload::Json(&nowhere), 422);
+    session.call("POST /api/v1/catalog/applications/{id}/push", &[id], Payload::Json(&nowhere), 422);
+    let signature = json!({ "payload": "{}", "signature": "AAAA" });
+    let sign = "POST /api/v1/catalog/applications/{id}/signatures";
+    assert_eq!(session.call(sign, &[id], Payload::Json(&signature), 422)["member"], "payload");
+
     let limits =
         json!({ "max_cpu": 20.0, "max_memory": "128MiB", "max_storage": "1MiB", "max_execution_time": 30 });
     let install = json!({ "catalog_id": id, "privacy_level": "private", "resource_limits": limits });

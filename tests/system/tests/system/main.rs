@@ -34,6 +34,7 @@ mod processes;
 mod queue;
 mod quota;
 mod refusals;
+mod registry;
 mod reservations;
 mod resize;
 mod security;
