@@ -1,5 +1,6 @@
-"""What schemathesis has to be told about media types: a component is bytes, as any other file."""
+"""What schemathesis has to be told about media types: components and archives are bytes, as any other file."""
 
 import schemathesis
 
 schemathesis.serializer.alias("application/wasm", "application/octet-stream")
+schemathesis.serializer.alias("application/x-tar", "application/octet-stream")

@@ -100,6 +100,20 @@ pub(crate) struct Keyed {
     idempotency_key: String,
 }
 
+/// An upload that is signed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct Signed {
+    /// A signature over the component's bytes, in base64, as `cosign sign-blob` gives it.
+    #[param(
+        rename = "Hypermesh-Signature",
+        required = false,
+        pattern = "^[A-Za-z0-9+/]{2,1022}[A-Za-z0-9+/=]{2}$"
+    )]
+    hypermesh_signature: String,
+}
+
 /// Resuming a stream of events.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -144,7 +158,7 @@ const TAGS: [(&str, &str); 10] = [
     ("assets", "The node's hardware, and what people register"),
     ("allocations", "Leases on a part of the machine, enforced by the kernel"),
     ("executions", "Runs of WebAssembly guests"),
-    ("catalog", "Vetted components"),
+    ("catalog", "Vetted components: their versions, signatures, registries"),
     ("blobs", "Input files, by content"),
     ("nodes", "This node and the network"),
     ("events", "What changed"),

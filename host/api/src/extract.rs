@@ -173,13 +173,17 @@ pub(crate) fn require_type(
     accepts: impl Fn(&str) -> bool,
     expected: &str,
 ) -> Result<(), Draft> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if accepts(&essence) {
+    if accepts(&essence(headers)) {
         Ok(())
     } else {
         Err(Draft::new(Kind::UnsupportedMediaType, format!("send the body with `content-type: {expected}`")))
     }
+}
+
+/// The media type of a body without its parameters, in lower case; empty where none is said.
+pub(crate) fn essence(headers: &HeaderMap) -> String {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 fn is_json(essence: &str) -> bool {

@@ -12,6 +12,7 @@ pub(crate) mod nodes;
 pub(crate) mod queue;
 pub(crate) mod quotas;
 pub(crate) mod streams;
+pub(crate) mod registry;
 pub(crate) mod system;
 pub(crate) mod tokens;
 pub(crate) mod usage;

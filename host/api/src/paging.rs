@@ -1,6 +1,7 @@
 //! Paging of lists: `limit` and `after` in, a bare array and `Link: <…>; rel="next"` (RFC 8288) out.
 //!
-//! `after` is an id and not a position, so that what comes and goes between two pages shifts nothing.
+//! `after` is an id, or what else a list is sorted by, and not a position, so that what comes and goes between two pages
+//! shifts nothing.
 
 use crate::problem::Draft;
 use axum::Json;
@@ -29,18 +30,33 @@ pub(crate) fn page<T>(
     limit: Option<u32>,
     after: Option<&str>,
 ) -> Result<Page<T>, Draft> {
+    items.sort_by(|a, b| id(a).cmp(id(b)));
+    check_after(after, MAX_AFTER)?;
+    let first = after.map_or(0, |after| items.partition_point(|item| id(item) <= after));
+    page_from(items, first, limit, |item| id(item).to_owned())
+}
+
+/// Refuses an `after` that nothing can be called.
+pub(crate) fn check_after(after: Option<&str>, most: usize) -> Result<(), Draft> {
+    if after.is_some_and(|after| after.chars().count() > most) {
+        return Err(Draft::invalid("after", format!("`after` may be {most} characters long")));
+    }
+    Ok(())
+}
+
+/// The items from the `first` on, as they stand, at most `limit`; `cursor` is what the next page comes after.
+pub(crate) fn page_from<T>(
+    mut items: Vec<T>,
+    first: usize,
+    limit: Option<u32>,
+    cursor: impl Fn(&T) -> String,
+) -> Result<Page<T>, Draft> {
     let limit = limit.unwrap_or(MAX_LIST);
     if !(1..=MAX_LIST).contains(&limit) {
         return Err(Draft::invalid("limit", format!("`limit` must be from 1 to {MAX_LIST}")));
     }
-    if after.is_some_and(|after| after.chars().count() > MAX_AFTER) {
-        return Err(Draft::invalid("after", format!("`after` may be {MAX_AFTER} characters long")));
-    }
-    items.sort_by(|a, b| id(a).cmp(id(b)));
-    let first = after.map_or(0, |after| items.partition_point(|item| id(item) <= after));
     let last = items.len().min(first.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)));
-    let next =
-        if last < items.len() { items[first..last].last().map(|item| id(item).to_owned()) } else { None };
+    let next = if last < items.len() { items[first..last].last().map(cursor) } else { None };
     items.truncate(last);
     items.drain(..first);
     Ok(Page { items, next })

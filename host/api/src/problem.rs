@@ -246,6 +246,7 @@ impl From<MeshError> for Draft {
         let text = error.to_string();
         match error {
             MeshError::NotFound { noun, id } => Self::not_found(noun, &id),
+            MeshError::Missing { detail } => Self::new(Kind::NotFound, detail),
             MeshError::Invalid { member, detail } => Self::invalid(member, detail),
             MeshError::Unfit { member, detail } => Self::new(Kind::Unprocessable, detail).about(&member),
             MeshError::Conflict { detail } => Self::new(Kind::Conflict, detail),

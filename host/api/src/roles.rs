@@ -24,6 +24,8 @@ pub(crate) enum Action {
     Add,
     /// Changes or removes an asset.
     ChangeAsset,
+    /// Deprecates, signs, pushes or removes a package.
+    ChangePackage,
     /// Removes a kept folder.
     RemoveVolume,
     /// Everything else: tokens, quotas, foreign processes, what nobody holds.
@@ -42,7 +44,7 @@ pub(crate) enum Permission {
 }
 
 /// The writing routes that are not an administrator's alone.
-const ROUTES: [(Method, &str, Action); 17] = [
+const ROUTES: [(Method, &str, Action); 23] = [
     (Method::POST, "/api/v1/allocations", Action::Allocate),
     (Method::PATCH, "/api/v1/allocations/{id}", Action::ChangeLease),
     (Method::POST, "/api/v1/allocations/{id}/renew", Action::ChangeLease),
@@ -55,6 +57,12 @@ const ROUTES: [(Method, &str, Action); 17] = [
     (Method::POST, "/api/v1/blobs", Action::Add),
     (Method::POST, "/api/v1/catalog/packages", Action::Add),
     (Method::POST, "/api/v1/catalog/install", Action::Add),
+    (Method::PUT, "/api/v1/catalog/applications/{id}/deprecation", Action::ChangePackage),
+    (Method::DELETE, "/api/v1/catalog/applications/{id}/deprecation", Action::ChangePackage),
+    (Method::DELETE, "/api/v1/catalog/applications/{id}", Action::ChangePackage),
+    (Method::POST, "/api/v1/catalog/applications/{id}/signatures", Action::ChangePackage),
+    (Method::POST, "/api/v1/catalog/applications/{id}/push", Action::ChangePackage),
+    (Method::POST, "/api/v1/catalog/pull", Action::Add),
     (Method::POST, "/api/v1/assets", Action::Add),
     (Method::POST, "/api/v1/assets/vm", Action::Add),
     (Method::PUT, "/api/v1/assets/{id}", Action::ChangeAsset),
@@ -76,7 +84,11 @@ pub(crate) fn permission(role: Role, action: Action) -> Permission {
         (Role::Operator, Action::Allocate | Action::Execute | Action::Add) => Permission::Always,
         (
             Role::Operator,
-            Action::ChangeLease | Action::EndExecution | Action::ChangeAsset | Action::RemoveVolume,
+            Action::ChangeLease
+            | Action::EndExecution
+            | Action::ChangeAsset
+            | Action::ChangePackage
+            | Action::RemoveVolume,
         ) => Permission::Own,
         (Role::Operator, Action::Administer) => Permission::Never,
     }
@@ -132,13 +144,13 @@ mod tests {
     #[test]
     fn a_viewer_writes_nothing_an_operator_its_own_and_an_administrator_everything() {
         use Action::*;
-        let own = [ChangeLease, EndExecution, ChangeAsset, RemoveVolume];
+        let own = [ChangeLease, EndExecution, ChangeAsset, ChangePackage, RemoveVolume];
         for action in [Allocate, Execute, Add, Administer].into_iter().chain(own) {
             assert_eq!(permission(Role::Viewer, action), Permission::Never);
             assert_eq!(permission(Role::Admin, action), Permission::Always);
             let operator = match action {
                 Allocate | Execute | Add => Permission::Always,
-                ChangeLease | EndExecution | ChangeAsset | RemoveVolume => Permission::Own,
+                ChangeLease | EndExecution | ChangeAsset | ChangePackage | RemoveVolume => Permission::Own,
                 Administer => Permission::Never,
             };
             assert_eq!(permission(Role::Operator, action), operator, "{action:?}");

@@ -3,8 +3,8 @@
 use crate::docs;
 use crate::edge::{Edge, limit_time};
 use crate::mesh::{
-    allocations, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas, streams,
-    system, tokens, usage, volumes,
+    allocations, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas, registry,
+    streams, system, tokens, usage, volumes,
 };
 use crate::state::ApiState;
 use crate::unbuilt::{self, Service};
@@ -45,12 +45,16 @@ pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
         .merge(queue::routes())
         .merge(volumes::routes())
         .merge(catalog::routes())
+        .merge(registry::routes())
         .merge(nodes::routes())
         .merge(tokens::routes())
         .merge(quotas::routes())
         .merge(events::routes());
     let waiting = OpenApiRouter::default().merge(executions::routes()).merge(logs::routes());
-    let slow = OpenApiRouter::default().merge(blobs::routes()).merge(catalog::slow_routes());
+    let slow = OpenApiRouter::default()
+        .merge(blobs::routes())
+        .merge(catalog::slow_routes())
+        .merge(registry::slow_routes());
     let wait = Duration::from_secs(executions::MAX_WAIT.into());
     OpenApiRouter::with_openapi(docs::frame())
         .merge(quick.layer(within(request_timeout)))

@@ -9,7 +9,8 @@ use crate::state::ApiState;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use futures_util::TryStreamExt;
-use hypermesh_mesh::{BlobWriter, MeshError, Receiving, StoredBlob};
+use hypermesh_mesh::{BlobWriter, MAX_ARCHIVE_BYTES, MAX_COMPONENT_BYTES, MeshError, Receiving, StoredBlob};
+use std::fs::File;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -19,6 +20,9 @@ const QUEUE: usize = 8;
 
 /// Longest silence of a sender.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// What an archive has beside its component.
+const ARCHIVE_OVERHEAD: u64 = MAX_ARCHIVE_BYTES - MAX_COMPONENT_BYTES;
 
 enum Part {
     Chunk(Bytes),
@@ -33,9 +37,24 @@ pub(crate) async fn receive(
     media_type: &str,
 ) -> Result<StoredBlob, Draft> {
     require_type(request.headers(), |essence| essence == media_type, media_type)?;
+    receive_with(state, request, what, BlobWriter::finish).await
+}
+
+/// Takes an archive into a file that is gone when it is closed. Its type was looked at.
+pub(crate) async fn receive_archive(state: &ApiState, request: Request) -> Result<File, Draft> {
+    receive_with(state, request, Receiving::Archive, BlobWriter::into_file).await
+}
+
+async fn receive_with<T: Send + 'static>(
+    state: &ApiState,
+    request: Request,
+    what: Receiving,
+    end: fn(BlobWriter) -> Result<T, MeshError>,
+) -> Result<T, Draft> {
     let limit = match what {
         Receiving::Component => state.config.max_component,
         Receiving::Blob => state.config.max_blob,
+        Receiving::Archive => state.config.max_component.saturating_add(ARCHIVE_OVERHEAD),
     };
     if content_length(request.headers()).is_some_and(|length| length > limit) {
         return Err(too_large(limit));
@@ -43,7 +62,7 @@ pub(crate) async fn receive(
     let _permit = state.begin_upload()?;
     let writer = state.mesh.receive(what)?;
     let (parts, queue) = mpsc::channel(QUEUE);
-    let writing = spawn_blocking(move || write(writer, queue));
+    let writing = spawn_blocking(move || write(writer, queue, end));
     let sent = forward(request.into_body(), &parts, limit).await;
     drop(parts);
     let stored = finish(writing).await;
@@ -74,19 +93,21 @@ async fn forward(body: Body, parts: &mpsc::Sender<Part>, limit: u64) -> Result<(
 }
 
 /// `None` when the body broke off.
-fn write(mut writer: BlobWriter, mut queue: mpsc::Receiver<Part>) -> Result<Option<StoredBlob>, MeshError> {
+fn write<T>(
+    mut writer: BlobWriter,
+    mut queue: mpsc::Receiver<Part>,
+    end: fn(BlobWriter) -> Result<T, MeshError>,
+) -> Result<Option<T>, MeshError> {
     while let Some(part) = queue.blocking_recv() {
         match part {
             Part::Chunk(bytes) => writer.write(&bytes)?,
-            Part::End => return writer.finish().map(Some),
+            Part::End => return end(writer).map(Some),
         }
     }
     Ok(None)
 }
 
-async fn finish(
-    writing: JoinHandle<Result<Option<StoredBlob>, MeshError>>,
-) -> Result<Option<StoredBlob>, Draft> {
+async fn finish<T>(writing: JoinHandle<Result<Option<T>, MeshError>>) -> Result<Option<T>, Draft> {
     Ok(writing.await.map_err(|error| Draft::internal("receiving a file", error))??)
 }
 

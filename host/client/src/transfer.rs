@@ -60,11 +60,26 @@ impl Client {
         content: &str,
         upload: Upload<'_>,
     ) -> Result<T, ClientError> {
+        self.upload_with(path, content, None, upload)
+    }
+
+    /// The same with a further header.
+    pub(crate) fn upload_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content: &str,
+        header: Option<(&str, &str)>,
+        upload: Upload<'_>,
+    ) -> Result<T, ClientError> {
         let head = self
             .request(Method::POST, path, Some(content))
             .header(header::CONTENT_LENGTH, upload.length)
             // A refusal, e.g. for a missing token, comes before the bytes instead of in the middle of them.
             .header(header::EXPECT, "100-continue");
+        let head = match header {
+            Some((name, value)) => head.header(name, value),
+            None => head,
+        };
         let mut body = Counted { upload, sent: 0, failure: None };
         let answer = self.send(head, SendBody::from_reader(&mut body), SILENCE_AFTER_UPLOAD);
         match body.failure {

@@ -130,6 +130,18 @@ impl Client {
         self.send_json(Method::POST, path, None, body)
     }
 
+    /// A POST whose answer comes when the node has carried a file or compiled one.
+    pub(crate) fn post_slow<T: DeserializeOwned, B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        let body =
+            serde_json::to_vec(body).map_err(|source| ClientError::Protocol { source: source.into() })?;
+        let request = self.request(Method::POST, path, Some("application/json"));
+        self.result(self.send(request, body.as_slice(), SILENCE_AFTER_UPLOAD)?)
+    }
+
     pub(crate) fn put<T: DeserializeOwned, B: Serialize>(
         &self,
         path: &str,

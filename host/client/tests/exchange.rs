@@ -166,7 +166,8 @@ fn a_refused_upload_shows_the_refusal_and_sends_no_bytes() {
     let mut told = 0;
     let mut reader = std::io::repeat(7);
     let upload = Upload { reader: &mut reader, length: 64 << 20, progress: &mut |sent| told = sent };
-    let about = UploadQuery { name: "a-b".into(), version: None, description: Some("what & why".into()) };
+    let about =
+        UploadQuery { name: Some("a-b".into()), version: None, description: Some("what & why".into()) };
     let error = Client::new(&url, None).unwrap().upload_package(&about, upload).unwrap_err();
     assert_eq!(error.status(), Some(401));
     assert_eq!(told, 0);

@@ -74,6 +74,8 @@ impl Mesh {
     /// # Errors
     /// [`MeshError::NotFound`] for the package; [`MeshError::Unfit`] for an entrypoint that it does not have.
     pub async fn create_vm(&self, by: &Subject, new: NewVm) -> Result<Asset, MeshError> {
+        // So that the package isn't removed before the vm is there.
+        let _binding = self.catalog.changes.lock().await;
         if let Some(id) = &new.package {
             let package = self.tables.packages.get(id).ok_or_else(|| MeshError::not_found("package", id))?;
             let known = package.operations.iter().any(|o| o.name == new.entrypoint);

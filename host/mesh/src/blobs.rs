@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Largest component: the largest that is known in the wild (a Python interpreter) is 18 MB.
 pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+/// Largest archive: the largest component with its manifests and signatures.
+pub const MAX_ARCHIVE_BYTES: u64 = MAX_COMPONENT_BYTES + (4 << 20);
 /// Largest input blob.
 pub const MAX_BLOB_BYTES: u64 = 1 << 30;
 /// All input blobs together, so that uploads can't fill the disk.
@@ -27,6 +29,8 @@ pub enum Receiving {
     Component,
     /// An input file.
     Blob,
+    /// An image-layout archive with a component: read once, never kept.
+    Archive,
 }
 
 /// A stored file.
@@ -78,6 +82,7 @@ impl BlobStore {
         self.root.join(match what {
             Receiving::Component => "components",
             Receiving::Blob => "blobs",
+            Receiving::Archive => "incoming",
         })
     }
 
@@ -111,6 +116,18 @@ impl BlobStore {
             .collect();
         blobs.sort_by(|a, b| a.digest.cmp(&b.digest));
         Ok(blobs)
+    }
+
+    /// The digests of all components, in no order.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn components(&self) -> io::Result<Vec<BlobDigest>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.folder(Receiving::Component))? {
+            found.extend(entry?.file_name().to_str().and_then(|name| BlobDigest::parse(name).ok()));
+        }
+        Ok(found)
     }
 
     /// Removes an input blob. Executions that were granted it hold their own link.
@@ -169,6 +186,7 @@ impl BlobWriter {
         let (limit, name) = match self.what {
             Receiving::Component => (MAX_COMPONENT_BYTES, "the component"),
             Receiving::Blob => (MAX_BLOB_BYTES, "the blob"),
+            Receiving::Archive => (MAX_ARCHIVE_BYTES, "the archive"),
         };
         self.size += bytes.len() as u64;
         if self.size > limit {
@@ -182,6 +200,19 @@ impl BlobWriter {
         }
         self.hash.update(bytes);
         self.file.write_all(bytes).map_err(io_fault("writing an upload"))
+    }
+
+    /// The file itself, from its beginning, and no longer in any folder.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn into_file(mut self) -> Result<File, MeshError> {
+        let reopened = File::open(self.temporary.clone().unwrap_or_default());
+        let file = reopened.map_err(io_fault("reading an upload"))?;
+        if let Some(path) = self.temporary.take() {
+            fs::remove_file(path).map_err(io_fault("removing a temporary file"))?;
+        }
+        Ok(file)
     }
 
     /// Makes the file durable under its digest.
@@ -204,6 +235,29 @@ impl BlobWriter {
             }
         }
         Ok(StoredBlob { digest, size: Bytes(self.size) })
+    }
+}
+
+/// Lets what writes to any writer write into the store, and tells what the store said.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    pub(crate) writer: &'a mut BlobWriter,
+    pub(crate) refused: Option<MeshError>,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.writer.write(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => {
+                self.refused = Some(error);
+                Err(io::Error::other("the store refused it"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

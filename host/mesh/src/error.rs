@@ -16,6 +16,12 @@ pub enum MeshError {
         /// The id that was given.
         id: String,
     },
+    /// Nothing is of that description; the text says what there is.
+    #[error("{detail}")]
+    Missing {
+        /// What was looked for and what there is.
+        detail: String,
+    },
     /// A value is wrong; `member` names it.
     #[error("{detail}")]
     Invalid {

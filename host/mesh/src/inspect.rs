@@ -3,9 +3,7 @@
 //! The same rules as an upload's first step: structure, imports, exports. Compiling, which an upload goes on with, also
 //! proves the code and the types of its world.
 
-use hypermesh_engine::EngineError;
 use hypermesh_model::{Capability, World};
-use std::error::Error;
 
 /// What the rules of admission say of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,35 +18,12 @@ pub struct Admission {
 
 /// Judges a component as an upload would be, before compiling.
 pub fn inspect(component: &[u8]) -> Admission {
-    match hypermesh_engine::vet(component) {
-        Ok(vetted) => {
-            Admission { world: Some(vetted.world), capabilities: vetted.capabilities, refusals: Vec::new() }
-        }
-        Err(error) => {
-            let refusals = vec![chain(&error)];
-            let capabilities = match error {
-                EngineError::ForbiddenImports(forbidden) => forbidden,
-                EngineError::NotAComponent { .. }
-                | EngineError::TooLarge { .. }
-                | EngineError::Malformed(_)
-                | EngineError::MissingExport { .. }
-                | EngineError::Invalid(_)
-                | EngineError::WrongTypes(_)
-                | EngineError::Engine(_) => Vec::new(),
-            };
-            Admission { world: None, capabilities, refusals }
-        }
+    let inspection = hypermesh_engine::inspect(component);
+    Admission {
+        world: inspection.world,
+        capabilities: inspection.capabilities,
+        refusals: inspection.refusals,
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub use allocation::{
     VolumeView,
 };
 pub use assets::MAX_ASSETS;
-pub use blobs::{BlobWriter, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, StoredBlob};
-pub use catalog::{compile_main, default_limits};
+pub use blobs::{BlobWriter, MAX_ARCHIVE_BYTES, MAX_BLOB_BYTES, MAX_COMPONENT_BYTES, Receiving, StoredBlob};
+pub use catalog::{CatalogQuota, CatalogSettings, Export, compile_main, default_limits};
 pub use error::{MeshError, Shortage};
 pub use execution::{FileFollower, LogFollower};
 pub use hypermesh_engine::Profile;

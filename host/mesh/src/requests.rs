@@ -2,7 +2,7 @@
 
 use hypermesh_model::{
     AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
-    LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
+    LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, Version, VmLimits,
 };
 use hypermesh_model::{ExecutionLimits, FolderGrant, HostGrant, Retries, Stdin};
 use serde::Serialize;
@@ -193,15 +193,17 @@ pub struct ExecuteRequest {
     pub priority: u8,
 }
 
-/// What an uploaded component is called.
-#[derive(Debug, Clone)]
+/// What an uploaded component is called. What is `None` the component says itself, as far as it does.
+#[derive(Debug, Clone, Default)]
 pub struct NewPackage {
     /// `a-z 0-9 -`.
-    pub name: String,
-    /// `major.minor.patch`.
-    pub version: String,
+    pub name: Option<String>,
+    /// Its version; `0.1.0` when nobody says one.
+    pub version: Option<Version>,
     /// One line for people.
-    pub description: String,
+    pub description: Option<String>,
+    /// A signature over the component's bytes, in base64, as `cosign sign-blob` gives it.
+    pub signature: Option<String>,
 }
 
 /// A page of a log.

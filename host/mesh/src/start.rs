@@ -3,6 +3,7 @@
 use crate::allocation::{LeaseFolders, Ledger, OOM_QUEUE, Overuse, QuotaRecord, ShareRecord};
 use crate::assets::hardware_assets;
 use crate::blobs::BlobStore;
+use crate::catalog::{Catalog, CatalogSettings, SourceRecord};
 use crate::error::MeshError;
 use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub grant_folders: Vec<PathBuf>,
     /// Where this node's API is, for the `location` of its assets.
     pub address: String,
+    /// How the catalog is run.
+    pub catalog: CatalogSettings,
 }
 
 /// What becomes of a group that the ledger does not know: its node lost its database, or died while ending it.
@@ -74,6 +77,7 @@ pub(crate) struct Tables {
     pub(crate) leases: Table<Lease>,
     pub(crate) executions: Table<Execution>,
     pub(crate) packages: Table<Package>,
+    pub(crate) sources: Table<SourceRecord>,
     pub(crate) node: Table<NodeRecord>,
     pub(crate) waiting: Table<WaitingRecord>,
     pub(crate) quotas: Table<QuotaRecord>,
@@ -99,6 +103,7 @@ pub struct Inner {
     pub(crate) workers: Workers,
     pub(crate) changing: Changing,
     pub(crate) life: Notify,
+    pub(crate) catalog: Catalog,
     pub(crate) volumes: LeaseFolders,
     /// One writer of the shared CPUs at a time.
     pub(crate) pins: tokio::sync::Mutex<()>,
@@ -137,7 +142,8 @@ impl Mesh {
         let mesh = Self::open(parts)?;
         mesh.blocking_mesh(|mesh| {
             mesh.first_samples();
-            Ok(())
+            mesh.drop_orphaned_components()?;
+            mesh.complete_sources()
         })
         .await?;
         let (tell, told) = mpsc::channel(OOM_QUEUE);
@@ -165,6 +171,7 @@ impl Mesh {
             leases: store.table().map_err(store_fault)?,
             executions: store.table().map_err(store_fault)?,
             packages: store.table().map_err(store_fault)?,
+            sources: store.table().map_err(store_fault)?,
             node: store.table().map_err(store_fault)?,
             waiting: store.table().map_err(store_fault)?,
             quotas: store.table().map_err(store_fault)?,
@@ -190,6 +197,7 @@ impl Mesh {
             workers: Workers::default(),
             changing: Changing::default(),
             life: Notify::new(),
+            catalog: Catalog::new(settings.catalog.registries.clone()),
             volumes,
             pins: tokio::sync::Mutex::default(),
             overuse: Overuse::default(),

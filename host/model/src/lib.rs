@@ -12,6 +12,7 @@ pub mod execution;
 pub mod id;
 pub mod lease;
 pub mod package;
+pub mod requirement;
 pub mod time;
 pub mod units;
 
@@ -25,6 +26,11 @@ pub use execution::{
 };
 pub use id::{AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, Subject};
 pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
-pub use package::{Capability, Operation, Package, World};
+pub use package::{
+    Capability, Deprecation, MAX_PACKAGE_NAME, MAX_PACKAGE_VERSION, Operation, Package, PackageMetadata,
+    PackageSignature, World, is_package_name, package_name_of,
+};
+pub use requirement::{InvalidRequirement, NoMatch, PackageRequirement};
+pub use semver::{Version, VersionReq};
 pub use time::Timestamp;
 pub use units::{Bytes, InvalidUnit, MilliCpu};

@@ -1,5 +1,9 @@
 //! Configuration: a TOML file < environment < flags. Unknown keys are errors, and every value knows where it is from.
 
+mod catalog;
+
+pub use catalog::{CatalogConfig, TrustConfig};
+
 use hypermesh_mesh::Orphans;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,6 +42,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Origins that browsers may write from besides the node's own and the contract's.
     pub allowed_origins: Vec<String>,
+    /// How the catalog is run: the table `[catalog]`.
+    pub catalog: CatalogConfig,
     #[serde(skip)]
     origins: BTreeMap<&'static str, Origin>,
 }
@@ -117,9 +123,18 @@ pub enum ConfigError {
          listen on 127.0.0.1 or [::1] and forward the port"
     )]
     Public { key: &'static str, address: SocketAddr },
+    #[error("catalog.trust: {} is no public key: {why}", path.display())]
+    Key { path: PathBuf, why: String },
 }
 
 /// Every key, in the order in which they are shown.
+fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.into_iter().chain(catalog::KEYS)
+}
+
+/// The table in which the keys of the catalog stand.
+const CATALOG: &str = "catalog";
+
 const KEYS: [&str; 13] = [
     "data_dir",
     "listen_trustchain",
@@ -155,7 +170,7 @@ impl Config {
     /// [`ConfigError`], which names key, value and origin.
     pub fn load(sources: ConfigSources) -> Result<Self, ConfigError> {
         let environment = |key: &str| {
-            let name = format!("HYPERMESH_{}", key.to_uppercase());
+            let name = format!("HYPERMESH_{}", key.to_uppercase().replace('.', "_"));
             std::env::var(&name).ok().filter(|v| !v.is_empty()).map(|value| (name, value))
         };
         Self::layered(sources, environment)
@@ -176,9 +191,10 @@ impl Config {
         if let Some(path) = file {
             config.read_file(&path)?;
         }
-        for key in KEYS {
+        for key in keys() {
             if let Some((name, value)) = environment(key) {
-                config.set(key, &text_value(key, value), Origin::Environment(name))?;
+                let origin = Origin::Environment(name);
+                config.set(key, &text_value(key, value, &origin)?, origin)?;
             }
         }
         config.flags(sources)?;
@@ -202,6 +218,7 @@ impl Config {
             log_filter: "info".into(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            catalog: CatalogConfig::default(),
             origins: BTreeMap::new(),
         }
     }
@@ -211,10 +228,11 @@ impl Config {
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let table: toml::Table = toml::from_str(&text)
             .map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })?;
-        for (key, value) in table {
+        for (key, value) in table.into_iter().flat_map(flat) {
             let origin = Origin::File(path.to_owned());
-            let Some(known) = KEYS.iter().find(|k| **k == key) else {
-                return Err(ConfigError::UnknownKey { key, origin, known: KEYS.join(", ") });
+            let Some(known) = keys().find(|known| *known == key) else {
+                let known = keys().collect::<Vec<_>>().join(", ");
+                return Err(ConfigError::UnknownKey { key, origin, known });
             };
             self.set(known, &value, origin)?;
         }
@@ -288,6 +306,11 @@ impl Config {
                 None => return wrong("a list of texts"),
             },
             ("allow_unenforced", ..) => return wrong("true or false"),
+            (key, ..) if key.starts_with(CATALOG) => {
+                if let Err(expected) = self.catalog.set(key, value) {
+                    return wrong(expected);
+                }
+            }
             _ => return wrong("a text"),
         }
         self.origins.insert(key, origin);
@@ -328,9 +351,10 @@ impl Config {
             "log_format" => self.log_format.clone(),
             "log_filter" => self.log_filter.clone(),
             "allowed_hosts" => self.allowed_hosts.join(", "),
+            key if key.starts_with(CATALOG) => self.catalog.shown(key),
             _ => self.allowed_origins.join(", "),
         };
-        KEYS.into_iter()
+        keys()
             .map(|key| Setting {
                 key,
                 value: value(key),
@@ -340,15 +364,26 @@ impl Config {
     }
 }
 
+/// The keys of a table with the table's name before them.
+fn flat((key, value): (String, toml::Value)) -> Vec<(String, toml::Value)> {
+    match value {
+        toml::Value::Table(table) if key == CATALOG => {
+            table.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)).collect()
+        }
+        value => vec![(key, value)],
+    }
+}
+
 /// A value from the environment: a flag reads as one, a list is separated by commas.
-fn text_value(key: &str, value: String) -> toml::Value {
-    match key {
+fn text_value(key: &str, value: String, origin: &Origin) -> Result<toml::Value, ConfigError> {
+    Ok(match key {
         "allow_unenforced" => value.parse().map_or(toml::Value::String(value), toml::Value::Boolean),
         "allowed_hosts" | "allowed_origins" | "grant_folders" => {
             toml::Value::Array(value.split(',').map(|v| toml::Value::String(v.trim().to_owned())).collect())
         }
+        key if key.starts_with(CATALOG) => catalog::text_value(key, &value, origin)?,
         _ => toml::Value::String(value),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -390,6 +425,47 @@ mod tests {
             let error = load(wrong, &[], ConfigSources::default()).unwrap_err();
             assert!(error.to_string().contains(wrong.split(' ').next().unwrap()), "{error}");
         }
+    }
+
+    #[test]
+    fn the_catalog_has_a_table_of_its_own() {
+        let file = "[catalog]\nmax_packages = 7\nmax_bytes = '1GiB'";
+        let environment = [("catalog.max_packages", "9")];
+        let config = load(file, &environment, ConfigSources::default()).unwrap();
+        assert_eq!((config.catalog.max_packages, config.catalog.max_bytes.0), (9, 1 << 30));
+        for (wrong, said) in [
+            ("[catalog]\nmax = 1", "`catalog.max` is not a setting"),
+            ("[catalog]\nmax_packages = -1", "catalog.max_packages"),
+            ("[catalog]\nmax_bytes = 5", "a size such as 8GiB"),
+            ("catalog = 1", "`catalog` is not a setting"),
+            ("[catalog]\nsignatures = 'maybe'", "`off`, `verify` or `require`"),
+            ("[catalog]\ntrust = [{ prefix = 'a', key = 'b' }]", "catalog.trust"),
+            ("[catalog]\ncredentials = 'relative'", "an absolute path"),
+        ] {
+            let error = load(wrong, &[], ConfigSources::default()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_are_read_at_start_and_one_that_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k.pub");
+        fs::write(&path, "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n").unwrap();
+        let file = format!(
+            "[catalog]\nsignatures = 'require'\n[[catalog.trust]]\nprefix = 'acme-'\nkeys = ['{}']",
+            path.display()
+        );
+        let trust = |file: &str| {
+            let config = load(file, &[], ConfigSources::default()).unwrap();
+            config.catalog.settings().map(|settings| settings.trust)
+        };
+        assert_eq!(trust(&file).unwrap().keys_for("acme-x", None).len(), 1);
+        let value = format!("[{{ keys = ['{}'] }}]", path.display());
+        let from_environment = load("", &[("catalog.trust", &value)], ConfigSources::default()).unwrap();
+        assert_eq!(from_environment.catalog.trust[0].keys, [path.clone()]);
+        fs::write(&path, "no key").unwrap();
+        assert!(matches!(trust(&file), Err(ConfigError::Key { .. })));
     }
 
     #[test]

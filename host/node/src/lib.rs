@@ -11,7 +11,9 @@ mod error;
 mod node;
 mod token;
 
-pub use config::{Config, ConfigError, ConfigSources, Origin, Setting, default_data_dir};
+pub use config::{
+    CatalogConfig, Config, ConfigError, ConfigSources, Origin, Setting, TrustConfig, default_data_dir,
+};
 pub use doctor::{Finding, Level, doctor};
 pub use error::NodeError;
 pub use hypermesh_mesh::{Admission, inspect};

@@ -5,8 +5,10 @@ use crate::error::NodeError;
 use crate::token;
 use hypermesh_api::{ApiConfig, ApiState, Secret, Service, hypermesh_router, serve, unbuilt_router};
 use hypermesh_artifacts::SAMPLES;
-use hypermesh_mesh::{LeaseFolders, Machine, Mesh, MeshError, NewPackage, Parts, Receiving, Settings};
-use hypermesh_model::Subject;
+use hypermesh_mesh::{
+    CatalogSettings, LeaseFolders, Machine, Mesh, MeshError, NewPackage, Parts, Receiving, Settings,
+};
+use hypermesh_model::{Subject, Version};
 use hypermesh_sandbox::CgroupSettings;
 use hypermesh_store::Store;
 use hypermesh_telemetry::Metrics;
@@ -72,6 +74,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub async fn start(config: Config) -> Result<Self, NodeError> {
+        let catalog = config.catalog.settings().map_err(NodeError::Config)?;
         let data_dir = make_data_dir(&config.data_dir)?;
         let store = Store::open(&data_dir.join("node.sqlite")).map_err(NodeError::Store)?;
         // Held before anything is told to the kernel: a port that is taken must not end another node's leases.
@@ -84,7 +87,7 @@ impl Node {
             source,
         })?;
         let metrics = Metrics::new();
-        let mesh = start_mesh(&config, &data_dir, store, &bound, metrics.clone()).await?;
+        let mesh = start_mesh(&config, catalog, &data_dir, store, &bound, metrics.clone()).await?;
         let closing = CancellationToken::new();
         let mut api = ApiConfig::new(Secret::new(token));
         api.allowed_hosts.clone_from(&config.allowed_hosts);
@@ -111,14 +114,15 @@ impl Node {
         let mut names = Vec::new();
         for sample in SAMPLES {
             let new = NewPackage {
-                name: sample.name.into(),
-                version: sample.version.into(),
-                description: sample.description.into(),
+                name: Some(sample.name.into()),
+                version: Version::parse(sample.version).ok(),
+                description: Some(sample.description.into()),
+                signature: None,
             };
             let add = async {
                 let mut upload = self.mesh.receive(Receiving::Component)?;
                 upload.write(sample.component)?;
-                self.mesh.add_package(&by, new, upload.finish()?).await
+                self.mesh.add_built_in(&by, new, upload.finish()?).await
             };
             match add.await {
                 Ok(package) => names.push(package.name),
@@ -205,6 +209,7 @@ impl Listeners {
 
 async fn start_mesh(
     config: &Config,
+    catalog: CatalogSettings,
     data_dir: &Path,
     store: Store,
     bound: &Bound,
@@ -243,6 +248,7 @@ async fn start_mesh(
         orphans: config.orphans,
         grant_folders: real_folders(&config.grant_folders),
         address: bound.hypermesh.to_string(),
+        catalog,
     };
     Mesh::start(Parts { settings, store, machine, cgroups, volumes, metrics }).await.map_err(NodeError::Mesh)
 }

@@ -42,6 +42,48 @@ pub struct Operation {
     pub parameters: Value,
 }
 
+/// What a component says of itself. Nobody vouches for any of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApplicationMetadata {
+    /// Who wrote it.
+    #[serde(default)]
+    pub authors: Option<String>,
+    /// Its licences, an SPDX expression.
+    #[serde(default)]
+    pub licenses: Option<String>,
+    /// Where its source is.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Where to read about it.
+    #[serde(default)]
+    pub homepage: Option<String>,
+    /// Which state of the source it was built from.
+    #[serde(default)]
+    pub revision: Option<String>,
+}
+
+/// That a version should not be chosen any more. It still runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Deprecation {
+    /// Why, and what to use instead.
+    pub reason: String,
+    /// Who said so.
+    pub by: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// A signature that was verified with a key that the node trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ApplicationSignature {
+    /// SHA-256 of the public key (its SubjectPublicKeyInfo), 64 hexadecimal digits.
+    pub key_id: String,
+    /// When it was verified.
+    #[schema(value_type = String, format = DateTime)]
+    pub verified_at: Timestamp,
+}
+
 /// An application in the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogApplication {
@@ -49,14 +91,14 @@ pub struct CatalogApplication {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Its version.
+    /// Its version, by Semantic Versioning.
     pub version: String,
     /// `job`, `validator`, `command` or `http`: the world that it targets.
     #[serde(rename = "type")]
     pub application_type: String,
     /// What runs it: `wasm-component`.
     pub adapter: String,
-    /// `available`, or `installed` once a vm asset runs it.
+    /// `available`, `installed` once a vm asset runs it, or `deprecated`.
     pub status: String,
     /// One line for people.
     pub description: String,
@@ -85,6 +127,21 @@ pub struct CatalogApplication {
     pub capabilities: Vec<Capability>,
     /// Its operations.
     pub operations: Vec<Operation>,
+    /// What the component says of itself.
+    #[serde(default)]
+    pub metadata: ApplicationMetadata,
+    /// Set once it should not be chosen any more.
+    #[serde(default)]
+    pub deprecated: Option<Deprecation>,
+    /// Who signed it, of those whom the node trusts.
+    #[serde(default)]
+    pub signatures: Vec<ApplicationSignature>,
+    /// SHA-256 of its OCI manifest, 64 hexadecimal digits: what signatures are over.
+    #[serde(default)]
+    pub manifest_digest: Option<String>,
+    /// The reference that it was pulled from.
+    #[serde(default)]
+    pub origin: Option<String>,
 }
 
 /// Filters of the catalog.
@@ -104,27 +161,39 @@ pub struct CatalogQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub status: Option<String>,
+    /// Only this name: all its versions, newest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    pub name: Option<String>,
+    /// Only those with every word of this text in name, description, author, metadata or an operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    pub q: Option<String>,
     /// At most so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
-    /// Only those after this id.
+    /// Only those after this one, as `link` has it: `name@version`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64)]
+    #[param(max_length = 129)]
     pub after: Option<String>,
 }
 
-/// What an upload is called.
+/// What an upload is called. What is not given the component says itself, as far as it does.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UploadQuery {
-    /// Its name: `a-z 0-9 -`.
-    #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
-    pub name: String,
-    /// Its version; `0.1.0` when not given.
+    /// Its name: `a-z 0-9 -`. Needed where the component does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(min_length = 1, max_length = 32, pattern = r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$")]
+    #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
+    pub name: Option<String>,
+    /// Its version, by Semantic Versioning; `0.1.0` when neither this nor the component says one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(
+        max_length = 64,
+        pattern = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
+    )]
     pub version: Option<String>,
     /// One line for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,12 +201,116 @@ pub struct UploadQuery {
     pub description: Option<String>,
 }
 
+/// Which version is meant.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveQuery {
+    /// A name, or a name and a requirement as Cargo has them: `hash-files`, `hash-files@^1.2`, `hash-files@1.2.3`.
+    #[param(pattern = r"^[a-z0-9][a-z0-9-]{0,63}(@[^\x00-\x1f\x7f-\x9f]{1,64})?$")]
+    pub package: String,
+    /// Whether a pre-release will do although the requirement names none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prerelease: bool,
+}
+
+/// Says that a version should not be chosen any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deprecate {
+    /// Why, and what to use instead.
+    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    pub reason: String,
+}
+
+/// Name and password, or token, for a registry.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryCredentials {
+    /// The name.
+    #[schema(min_length = 1, max_length = 256, pattern = r"^[^:\x00-\x1f\x7f-\x9f]*$")]
+    pub username: String,
+    /// The password or token. It is used once and not kept.
+    #[schema(max_length = 8192, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    pub password: String,
+}
+
+impl std::fmt::Debug for RegistryCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RegistryCredentials(hidden)")
+    }
+}
+
+/// Pulls a package from a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PullPackage {
+    /// What, e.g. `ghcr.io/acme/hash-files:1.2.0`. Without tag or digest: `latest`.
+    #[schema(min_length = 3, max_length = 700, pattern = r"^[\x21-\x7e]+/[\x21-\x7e]+$")]
+    pub reference: String,
+    /// By plain HTTP. Only to registries on the node's own machine, unless its configuration allows more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+    /// In place of those of the node's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<RegistryCredentials>,
+    /// Its name here; from the manifest, the component or the repository when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64, pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
+    pub name: Option<String>,
+    /// Its version here; from the manifest, the tag or the component when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(
+        max_length = 64,
+        pattern = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
+    )]
+    pub version: Option<String>,
+}
+
+/// Pushes a package to a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PushPackage {
+    /// Where to, e.g. `ghcr.io/acme/hash-files`. Without a tag: the version.
+    #[schema(min_length = 3, max_length = 700, pattern = r"^[\x21-\x7e]+/[\x21-\x7e]+$")]
+    pub reference: String,
+    /// By plain HTTP. Only to registries on the node's own machine, unless its configuration allows more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+    /// In place of those of the node's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<RegistryCredentials>,
+}
+
+/// What was pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PushedPackage {
+    /// Where it is, by tag.
+    pub reference: String,
+    /// Where it is, by the digest of its manifest.
+    pub digest: String,
+    /// How many signatures stand beside it.
+    pub signatures: u32,
+}
+
+/// A signature over a package's manifest, as `cosign sign` makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignPackage {
+    /// What is signed, byte by byte: cosign's simple-signing document with the manifest's digest.
+    #[schema(min_length = 2, max_length = 4096)]
+    pub payload: String,
+    /// The signature over it, in base64.
+    #[schema(min_length = 4, max_length = 2048, pattern = "^[A-Za-z0-9+/]+={0,2}$")]
+    pub signature: String,
+}
+
 /// Installs a package as a vm asset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Install {
-    /// The package.
-    #[schema(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
+    /// The package: its id, or a name and a requirement, e.g. `hash-files@^1.2`.
+    #[schema(pattern = r"^[a-z0-9][a-z0-9._-]{0,63}(@[^\x00-\x1f\x7f-\x9f]{1,64})?$")]
     pub catalog_id: String,
     /// Who may see the vm asset; `private` when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -42,7 +42,7 @@ pub const CONTRACT: [(&str, &str); 33] = [
 pub const UNDOCUMENTED: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// Further routes that are added to the contract.
-pub const ADDED: [(&str, &str); 27] = [
+pub const ADDED: [(&str, &str); 35] = [
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/api/v1/events"),
@@ -70,4 +70,12 @@ pub const ADDED: [(&str, &str); 27] = [
     ("GET", "/api/v1/blobs/{digest}"),
     ("DELETE", "/api/v1/blobs/{digest}"),
     ("POST", "/api/v1/catalog/packages"),
+    ("DELETE", "/api/v1/catalog/applications/{id}"),
+    ("PUT", "/api/v1/catalog/applications/{id}/deprecation"),
+    ("DELETE", "/api/v1/catalog/applications/{id}/deprecation"),
+    ("GET", "/api/v1/catalog/resolve"),
+    ("GET", "/api/v1/catalog/applications/{id}/export"),
+    ("POST", "/api/v1/catalog/applications/{id}/push"),
+    ("POST", "/api/v1/catalog/applications/{id}/signatures"),
+    ("POST", "/api/v1/catalog/pull"),
 ];

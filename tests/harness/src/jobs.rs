@@ -51,7 +51,7 @@ impl Node {
     #[track_caller]
     pub fn add(&self, artifact: &Artifact) -> CatalogApplication {
         let about = UploadQuery {
-            name: artifact.name.into(),
+            name: Some(artifact.name.into()),
             version: Some(artifact.version.into()),
             description: Some(artifact.description.into()),
         };

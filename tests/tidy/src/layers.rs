@@ -21,6 +21,7 @@ const LAYERS: [(&str, u8); 16] = [
     ("volume", 1),
     // An author's side of `wasm-tools`: bytes in, bytes out.
     ("componentize", 1),
+    ("registry", 1),
     // No foreign world: what fits, and who is next, decided from values alone.
     ("planner", 1),
     // The domains. They don't name each other.
@@ -44,13 +45,19 @@ enum Allowed {
 }
 
 /// Foreign crates with a home. A name that ends in `*` stands for all that begin so.
-const FOREIGN: [(&str, Allowed, &str); 18] = [
+const FOREIGN: [(&str, Allowed, &str); 20] = [
     ("axum*", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("hyper", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("hyper-util", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("http", Allowed::FromLayer(3), "HTTP is the edge's"),
     ("tower*", Allowed::FromLayer(3), "HTTP is the edge's"),
-    ("ureq*", Allowed::FromLayer(3), "HTTP is the edge's"),
+    (
+        "ureq*",
+        Allowed::Only(&["host/client", "host/registry"]),
+        "HTTP is the edge's; of others' services a registry's is spoken in `registry`",
+    ),
+    ("rustls*", Allowed::Only(&["host/registry"]), "TLS is where other machines are talked to"),
+    ("aws-lc-rs", Allowed::Only(&["host/registry"]), "signatures are made and verified in `registry`"),
     // `wire` derives schemas, because the OpenAPI document is part of the contract; it serves nothing.
     (
         "utoipa*",
@@ -61,8 +68,8 @@ const FOREIGN: [(&str, Allowed, &str); 18] = [
     ("cranelift*", Allowed::Only(&["host/engine"]), "the engine hides the runtime"),
     (
         "wasmparser",
-        Allowed::Only(&["host/engine", "host/componentize"]),
-        "the engine vets components, componentize makes them",
+        Allowed::Only(&["host/engine", "host/componentize", "host/registry"]),
+        "the engine vets components, componentize makes them, the registry reads what they say of themselves",
     ),
     ("wasm-encoder", Allowed::Only(&["host/componentize"]), "componentize makes components"),
     ("wasm-metadata", Allowed::Only(&["host/componentize"]), "componentize makes components"),

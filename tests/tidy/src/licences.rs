@@ -53,20 +53,24 @@ impl Policy {
         refused.collect()
     }
 
-    /// Packages in a lock file that are banned, or don't come from crates.io.
+    /// Packages that are built and banned.
+    pub fn banned(&self, built: &[String]) -> Vec<String> {
+        let ban = |name: &String| self.bans.iter().find(|(banned, _)| banned == name);
+        let finding = |name: &String| Some(format!("`{name}` is banned: {}", ban(name)?.1));
+        built.iter().filter_map(finding).collect()
+    }
+
+    /// Packages in a lock file that don't come from crates.io.
     ///
     /// # Panics
     /// When the text isn't a lock file.
-    pub fn unwanted(&self, lock: &str) -> Vec<String> {
+    pub fn from_elsewhere(&self, lock: &str) -> Vec<String> {
         let table: Table = lock.parse().expect("Cargo.lock is TOML");
         let packages = table.get("package").and_then(Value::as_array).expect("Cargo.lock has packages");
         let mut findings = Vec::new();
         for package in packages {
             let text = |member: &str| package.get(member).and_then(Value::as_str);
             let name = text("name").unwrap_or_default();
-            if let Some((_, reason)) = self.bans.iter().find(|(banned, _)| banned == name) {
-                findings.push(format!("Cargo.lock: `{name}` is banned: {reason}"));
-            }
             if let Some(source) = text("source").filter(|source| *source != CRATES_IO) {
                 findings.push(format!("Cargo.lock: `{name}` is from {source}, not from crates.io"));
             }
@@ -117,10 +121,11 @@ mod tests {
     fn a_ban_and_a_foreign_source_are_found() {
         let lock = format!(
             "[[package]]\nname = \"ours\"\n[[package]]\nname = \"good\"\nsource = \"{CRATES_IO}\"\n\
-             [[package]]\nname = \"bad\"\nsource = \"git+https://example.org\"\n"
+             [[package]]\nname = \"other\"\nsource = \"git+https://example.org\"\n"
         );
-        let findings = policy().unwanted(&lock);
-        assert_eq!(findings.len(), 2, "{findings:?}");
-        assert!(findings[0].contains("it is bad") && findings[1].contains("example.org"));
+        let findings = policy().from_elsewhere(&lock);
+        assert!(findings.len() == 1 && findings[0].contains("example.org"), "{findings:?}");
+        let built = ["good", "bad"].map(str::to_owned);
+        assert_eq!(policy().banned(&built), ["`bad` is banned: it is bad"]);
     }
 }

@@ -1,10 +1,11 @@
-//! What cargo knows of the workspace, by `cargo metadata`.
+//! What cargo knows of the workspace, by `cargo metadata` and `cargo tree`.
 //!
 //! The format is stable as version 1 (the Cargo book, "cargo metadata"). Panics when cargo can't be run or refuses,
 //! with cargo's own words: without it none of the rules can be checked.
 
 use crate::tree;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -70,6 +71,21 @@ pub fn licensed() -> Vec<Licensed> {
     packages(&[&platform]).iter().map(read).collect()
 }
 
+/// The names of the packages that a build on this platform builds, by `cargo tree`.
+///
+/// A lock file and `cargo metadata` also list what no build has: a dependency that only a feature of it could turn on
+/// (`ring?/alloc` in rustls-webpki) is in both though nothing turns it on.
+///
+/// # Panics
+/// See the module.
+pub fn built() -> Vec<String> {
+    let arguments =
+        ["tree", "--workspace", "--locked", "--prefix=none", "--format={p}", "--edges=normal,build,dev"];
+    let output = cargo(&arguments);
+    let names = output.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned));
+    names.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn member(package: &Value) -> Member {
     let manifest = Path::new(text(package, "manifest_path"));
     let folder = manifest.parent().and_then(|folder| folder.strip_prefix(tree::root()).ok());
@@ -98,14 +114,19 @@ fn host() -> String {
 }
 
 fn packages(arguments: &[&str]) -> Vec<Value> {
+    let output = cargo(&[&["metadata", "--format-version=1", "--locked"], arguments].concat());
+    let document: Value = serde_json::from_str(&output).expect("cargo metadata is JSON");
+    document["packages"].as_array().cloned().expect("cargo metadata has a list of packages")
+}
+
+fn cargo(arguments: &[&str]) -> String {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(tree::root()).args(["metadata", "--format-version=1", "--locked"]).args(arguments);
+    command.current_dir(tree::root()).args(arguments);
     let output = command.output().expect("cargo runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo metadata failed:\n{said}");
-    let document: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
-    document["packages"].as_array().cloned().expect("cargo metadata has a list of packages")
+    assert!(output.status.success(), "cargo {} failed:\n{said}", arguments[0]);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {

@@ -67,5 +67,6 @@ fn every_member_takes_the_lints_of_the_workspace() {
 fn every_dependency_may_be_built_in() {
     let policy = Policy::parse(&tree::text(Path::new("deny.toml")));
     assert_none("licences", &policy.unlicensed(&metadata::licensed()));
-    assert_none("bans and sources", &policy.unwanted(&tree::text(Path::new("Cargo.lock"))));
+    assert_none("bans", &policy.banned(&metadata::built()));
+    assert_none("sources", &policy.from_elsewhere(&tree::text(Path::new("Cargo.lock"))));
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Every route of the contract for port 8446, and those that are added to it.
-const ROUTES: [(&str, &str); 58] = [
+const ROUTES: [(&str, &str); 66] = [
     ("get", "/health"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -37,6 +37,14 @@ const ROUTES: [(&str, &str); 58] = [
     ("get", "/api/v1/network/topology"),
     ("get", "/api/v1/catalog/applications"),
     ("get", "/api/v1/catalog/applications/{id}"),
+    ("delete", "/api/v1/catalog/applications/{id}"),
+    ("put", "/api/v1/catalog/applications/{id}/deprecation"),
+    ("delete", "/api/v1/catalog/applications/{id}/deprecation"),
+    ("get", "/api/v1/catalog/applications/{id}/export"),
+    ("post", "/api/v1/catalog/applications/{id}/push"),
+    ("post", "/api/v1/catalog/applications/{id}/signatures"),
+    ("post", "/api/v1/catalog/pull"),
+    ("get", "/api/v1/catalog/resolve"),
     ("post", "/api/v1/catalog/install"),
     ("post", "/api/v1/catalog/packages"),
     ("post", "/api/v1/vm/execute"),
@@ -165,6 +173,11 @@ fn requests_refuse_unknown_members() {
         "CreateAllocation",
         "ExecuteVm",
         "Install",
+        "Deprecate",
+        "PullPackage",
+        "PushPackage",
+        "RegistryCredentials",
+        "SignPackage",
         "Requirements",
         "IoLimits",
         "GpuWish",

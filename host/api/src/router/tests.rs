@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
-use hypermesh_mesh::{LeaseFolders, Machine, Mesh, Orphans, Parts, Settings};
+use hypermesh_mesh::{CatalogSettings, LeaseFolders, Machine, Mesh, Orphans, Parts, Settings};
 use hypermesh_sandbox::CgroupSettings;
 use hypermesh_store::Store;
 use hypermesh_telemetry::Metrics;
@@ -50,6 +50,7 @@ async fn node() -> Node {
         orphans: Orphans::default(),
         grant_folders: Vec::new(),
         address: "127.0.0.1:8446".into(),
+        catalog: CatalogSettings::default(),
     };
     let metrics = Metrics::new();
     let parts = Parts { settings, store, machine, cgroups, volumes, metrics: metrics.clone() };

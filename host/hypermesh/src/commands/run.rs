@@ -123,7 +123,7 @@ fn application(client: &Client, component: &str) -> anyhow::Result<CatalogApplic
         return package::find(client, component);
     }
     let mut file = LocalFile::open(Path::new(component))?;
-    let about = UploadQuery { name: package::name_of(&file.path), version: None, description: None };
+    let about = UploadQuery { name: Some(package::name_of(&file.path)), ..UploadQuery::default() };
     let (application, is_new) = package::ensure(client, &mut file, about)?;
     if is_new {
         crate::say!("uploaded {} {}", application.name, application.version);

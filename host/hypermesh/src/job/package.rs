@@ -5,7 +5,8 @@ use crate::failure::Failure;
 use crate::files::LocalFile;
 use anyhow::Context;
 use hypermesh_client::{Client, ClientError, Upload};
-use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, UploadQuery};
+use hypermesh_model::Version;
+use hypermesh_wire::catalog::{CatalogApplication, CatalogQuery, ResolveQuery, UploadQuery};
 use std::path::Path;
 
 /// Longest package name, as the contract has it.
@@ -16,33 +17,42 @@ pub(crate) fn is_file(text: &str) -> bool {
     text.contains('/') || Path::new(text).extension().is_some_and(|extension| extension == "wasm")
 }
 
-/// A package by its id, or by its name: then its highest version.
+/// A package by its id, by its name, or by a name and a requirement such as `name@^1.2`: then the highest version that
+/// fits and is not deprecated.
 ///
 /// # Errors
-/// [`Failure::Usage`] for one that isn't there, with the names that are.
+/// [`Failure::Usage`] for one that isn't there, with what is.
 pub(crate) fn find(client: &Client, text: &str) -> anyhow::Result<CatalogApplication> {
-    let applications = client.applications(&CatalogQuery::default())?;
-    if let Some(found) = choose(&applications, text) {
-        return Ok(found.clone());
+    if !text.contains('@') {
+        match client.application(text) {
+            Err(error) if error.status() == Some(404) => {}
+            found => return Ok(found?),
+        }
     }
+    let query = ResolveQuery { package: text.to_owned(), prerelease: false };
+    match client.resolve(&query) {
+        Err(ClientError::Problem(problem)) if [400, 404, 422].contains(&problem.status) => {
+            let there = names(&client.applications(&CatalogQuery::default())?);
+            Err(Failure::Usage(format!("{}; {there}", problem.detail)).into())
+        }
+        found => Ok(found?),
+    }
+}
+
+fn names(applications: &[CatalogApplication]) -> String {
     let mut names: Vec<&str> = applications.iter().map(|application| application.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let there =
-        if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join(", ")) };
-    Err(Failure::Usage(format!("the catalog has no package `{text}`; {there}")).into())
-}
-
-fn choose<'a>(applications: &'a [CatalogApplication], text: &str) -> Option<&'a CatalogApplication> {
-    let by_id = applications.iter().find(|application| application.id == text);
-    by_id.or_else(|| highest(applications, text))
+    if names.is_empty() {
+        "the catalog is empty".to_owned()
+    } else {
+        format!("the catalog has {}", names.join(", "))
+    }
 }
 
 fn highest<'a>(applications: &'a [CatalogApplication], name: &str) -> Option<&'a CatalogApplication> {
-    applications
-        .iter()
-        .filter(|application| application.name == name)
-        .max_by_key(|found| version(&found.version))
+    let named = applications.iter().filter(|application| application.name == name);
+    named.max_by_key(|found| Version::parse(&found.version).ok())
 }
 
 /// The package with this component; uploads it if there is none.
@@ -60,13 +70,10 @@ pub(crate) fn ensure(
     let applications = client.applications(&CatalogQuery::default())?;
     let same = applications.iter().filter(|application| application.digest == file.digest);
     // The same component may stand there under several names: the wanted one is the right one.
-    if let Some(found) = same.max_by_key(|application| application.name == about.name) {
+    if let Some(found) = same.max_by_key(|application| about.name.as_ref() == Some(&application.name)) {
         return Ok((found.clone(), false));
     }
-    let version = about.version.clone().or_else(|| {
-        let (major, minor, patch) = version(&highest(&applications, &about.name)?.version);
-        Some(format!("{major}.{minor}.{}", patch + 1))
-    });
+    let version = about.version.clone().or_else(|| next_version(&applications, about.name.as_deref()?));
     let about = UploadQuery { version, ..about };
     Ok((upload(client, file, &about).with_context(|| format!("uploading {}", file.path.display()))?, true))
 }
@@ -80,13 +87,14 @@ pub(crate) fn upload(
     file: &mut LocalFile,
     about: &UploadQuery,
 ) -> Result<CatalogApplication, ClientError> {
-    let bar = bar::transfer(&about.name, file.length);
+    let name = about.name.clone().unwrap_or_else(|| file.name());
+    let bar = bar::transfer(&name, file.length);
     let length = file.length;
     let mut progress = |sent| {
         bar.set_position(sent);
         if sent == length {
             // The rest of the time is the node's: it compiles.
-            bar.set_prefix(format!("{}: vetting and compiling", crate::human::printable(&about.name)));
+            bar.set_prefix(format!("{}: vetting and compiling", crate::human::printable(&name)));
         }
     };
     let outcome =
@@ -95,11 +103,12 @@ pub(crate) fn upload(
     outcome
 }
 
-/// Numbers of a version `a.b.c`; what isn't a number counts as 0.
-fn version(text: &str) -> (u32, u32, u32) {
-    let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
-    let mut next = || numbers.next().unwrap_or(0);
-    (next(), next(), next())
+/// The version after the highest of a name: the release that a pre-release leads to, else the next patch. `None` for a
+/// new name.
+fn next_version(applications: &[CatalogApplication], name: &str) -> Option<String> {
+    let highest = Version::parse(&highest(applications, name)?.version).ok()?;
+    let patch = highest.patch + u64::from(highest.pre.is_empty());
+    Some(Version::new(highest.major, highest.minor, patch).to_string())
 }
 
 /// A package name made from a file's: `Word_Count.wasm` is `word-count`.
@@ -159,16 +168,16 @@ mod tests {
     }
 
     #[test]
-    fn a_name_means_its_highest_version_and_an_id_itself() {
+    fn the_next_version_is_above_the_highest() {
         let all = [
             application("p1", "a", "0.9.0", &[]),
             application("p2", "a", "0.10.0", &[]),
-            application("a", "b", "1.0.0", &[]),
+            application("p3", "b", "1.0.0-rc.1", &[]),
         ];
-        assert_eq!(choose(&all, "a").unwrap().name, "b");
-        assert_eq!(choose(&all[..2], "a").unwrap().id, "p2");
-        assert_eq!(choose(&all, "p1").unwrap().version, "0.9.0");
-        assert!(choose(&all, "c").is_none());
+        assert_eq!(next_version(&all, "a").as_deref(), Some("0.10.1"));
+        assert_eq!(next_version(&all, "b").as_deref(), Some("1.0.0"));
+        assert_eq!(next_version(&all, "c"), None);
+        assert_eq!(names(&all), "the catalog has a, b");
     }
 
     #[test]

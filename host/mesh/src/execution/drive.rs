@@ -65,6 +65,7 @@ fn said(error: &MeshError) -> String {
         | MeshError::Refused { .. }
         | MeshError::Unprocessable { .. }
         | MeshError::TooLarge { .. }
+        | MeshError::Missing { .. }
         | MeshError::Busy { .. } => error.to_string(),
     }
 }

@@ -120,6 +120,17 @@ fn right(operation: Operation<'_>) -> Value {
             "cpu_millis": 1000, "memory_bytes": 1000, "storage_bytes": 1000, "gpus": 1, "leases": 1
         }),
         ("post", "/api/v1/tokens") => json!({ "name": "somebody", "role": "viewer" }),
+        ("put", "/api/v1/catalog/applications/{id}/deprecation") => json!({ "reason": "use another" }),
+        ("post", "/api/v1/catalog/pull") => json!({
+            "reference": "localhost:1/a:1.0.0", "insecure": true, "name": "a", "version": "1.0.0",
+            "credentials": { "username": "u", "password": "p" }
+        }),
+        ("post", "/api/v1/catalog/applications/{id}/push") => json!({
+            "reference": "localhost:1/a:1.0.0", "insecure": true, "credentials": { "username": "u", "password": "p" }
+        }),
+        ("post", "/api/v1/catalog/applications/{id}/signatures") => {
+            json!({ "payload": "{}", "signature": "AAAA" })
+        }
         ("post", "/api/v1/catalog/install") => {
             json!({ "catalog_id": "pkg-none", "privacy_level": "private", "resource_limits": limits })
         }

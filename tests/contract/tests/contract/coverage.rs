@@ -180,6 +180,33 @@ fn catalog(session: &mut Session<'_>) -> String {
     let listed = session.call("GET /api/v1/catalog/applications?status=available", &[], none, 200);
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
 
+    let wanted = format!("GET /api/v1/catalog/resolve?package={}@^1.2", HASH_FILES.name);
+    let resolved = session.shaped(&wanted, &[], none, 200, shapes::APPLICATION);
+    assert_eq!(resolved["id"], package["id"]);
+    session.call("GET /api/v1/catalog/resolve?package=nobody@1", &[], none, 404);
+    let old = json!({ "reason": "for this test" });
+    let (put, delete) = (
+        "PUT /api/v1/catalog/applications/{id}/deprecation",
+        "DELETE /api/v1/catalog/applications/{id}/deprecation",
+    );
+    let deprecated = session.shaped(put, &[id], Payload::Json(&old), 200, shapes::APPLICATION);
+    assert_eq!(
+        (&deprecated["status"], &deprecated["deprecated"]["reason"]),
+        (&json!("deprecated"), &json!("for this test"))
+    );
+    session.call(&wanted, &[], none, 404);
+    session.shaped(delete, &[id], none, 200, shapes::APPLICATION);
+    session.call(delete, &[id], none, 409);
+
+    session.call("GET /api/v1/catalog/applications/{id}/export", &[id], none, 200);
+    // Nothing listens there.
+    let nowhere = json!({ "reference": "127.0.0.1:1/hash:1.0.0", "insecure": true });
+    session.call("POST /api/v1/catalog/pull", &[], Payload::Json(&nowhere), 422);
+    session.call("POST /api/v1/catalog/applications/{id}/push", &[id], Payload::Json(&nowhere), 422);
+    let signature = json!({ "payload": "{}", "signature": "AAAA" });
+    let sign = "POST /api/v1/catalog/applications/{id}/signatures";
+    assert_eq!(session.call(sign, &[id], Payload::Json(&signature), 422)["member"], "payload");
+
     let limits =
         json!({ "max_cpu": 20.0, "max_memory": "128MiB", "max_storage": "1MiB", "max_execution_time": 30 });
     let install = json!({ "catalog_id": id, "privacy_level": "private", "resource_limits": limits });
@@ -195,6 +222,14 @@ fn catalog(session: &mut Session<'_>) -> String {
         Payload::Json(&json!({ "catalog_id": "pkg-none" })),
         404,
     );
+    let used = session.call("DELETE /api/v1/catalog/applications/{id}", &[id], none, 409);
+    let vm = installed["vm_asset"]["id"].as_str().expect("an id");
+    assert!(used["detail"].as_str().is_some_and(|detail| detail.contains(vm)), "{used}");
+    let again = format!("POST /api/v1/catalog/packages?name={}&version=2.0.0-rc.1", HASH_FILES.name);
+    let second = session.call(&again, &[], component, 201);
+    let second = second["id"].as_str().expect("an id");
+    session.shaped("DELETE /api/v1/catalog/applications/{id}", &[second], none, 200, shapes::MESSAGE);
+    session.call("DELETE /api/v1/catalog/applications/{id}", &[second], none, 404);
     id.to_owned()
 }
 

@@ -174,7 +174,7 @@ fn proofs_that_are_wanted_are_recorded_as_not_configured() {
 fn what_is_no_component_or_wants_too_much_is_not_admitted() {
     use hypermesh_wire::catalog::UploadQuery;
     let node = Node::start();
-    let about = |name: &str| UploadQuery { name: name.into(), ..UploadQuery::default() };
+    let about = |name: &str| UploadQuery { name: Some(name.into()), ..UploadQuery::default() };
     let core_module = b"\0asm\x01\0\0\0";
     let cut = &HASH_FILES.component[..HASH_FILES.component.len() / 2];
     for (name, bytes) in [("text", &b"hello"[..]), ("empty", b""), ("core", core_module), ("cut", cut)] {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod attach;
+mod catalog;
 mod cli;
 mod crash;
 mod disk_io;
@@ -34,6 +35,7 @@ mod processes;
 mod queue;
 mod quota;
 mod refusals;
+mod registry;
 mod reservations;
 mod resize;
 mod security;

@@ -1,41 +1,30 @@
-//! The catalog: components that were vetted, compiled and asked what they can do, and the vms that run them.
+//! Compiling: a component is vetted and becomes machine code in a process of its own, with limits on memory and time.
 //!
-//! ```text
-//! upload ─▶ stored by digest ─▶ vetted and compiled (own process, limits) ─▶ described (own process, limits) ─▶ package
-//! ```
-//! Nothing of a stranger's component runs before it is vetted, nothing of it runs in the node's own process, and the
-//! machine code is only ever what our own compile process wrote.
+//! The child writes code and report into a scratch folder; only the node moves the code to its place, so that a name
+//! below `compiled/` always has code of our own compiler. A component's fault is a report, one of ours an error.
 
 use crate::Mesh;
-use crate::blobs::{Receiving, StoredBlob};
+use crate::blobs::Receiving;
 use crate::error::MeshError;
-use crate::execution::{Folder, MIN_EXECUTION_MEMORY};
 use crate::internal::{Child, ChildEnd};
-use crate::requests::{NewPackage, NewVm};
 use hypermesh_engine::{EngineError, Profile, Vetted};
-use hypermesh_model::{
-    Asset, AssetType, BlobDigest, Bytes, CatalogId, EventKind, ExecutionId, Operation, Package, PrivacyLevel,
-    Subject, Timestamp, VmLimits, World, error_chain,
-};
+use hypermesh_model::{BlobDigest, Bytes, error_chain};
 use hypermesh_sandbox::{Entry, Limits};
-use hypermesh_store::Batch;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Most packages.
-pub(crate) const MAX_PACKAGES: usize = 1000;
 /// Memory of a compile. Measured: 18 MB of component need about 1 GiB.
 const COMPILE_MEMORY: Bytes = Bytes::mib(2048);
 /// Wall time of a compile. Measured: 36 s for 18 MB on one core.
 const COMPILE_DEADLINE: Duration = Duration::from_secs(180);
 /// Machine code of one component. Measured: 33 MB for 12 MB of component.
 const MAX_COMPILED: Bytes = Bytes::mib(512);
-/// Threads of a child: the runtime's and the compiler's.
+
+/// Threads of the compiler.
 const CHILD_PIDS: u32 = 64;
 
 /// How the compile process is told whether fuel is to be counted.
@@ -44,16 +33,6 @@ const PLAIN: &str = "plain";
 
 /// EX_SOFTWARE of sysexits(3): the compile process failed, and not because of the component.
 const CANNOT_COMPILE: u8 = 70;
-
-/// Limits of a vm that is installed without any: a quarter of the CPU, 256 MiB, 64 MiB of output, 5 minutes.
-pub fn default_limits() -> VmLimits {
-    VmLimits {
-        max_cpu_percent: 25.0,
-        max_memory: Bytes::mib(256),
-        max_storage: Bytes::mib(64),
-        max_execution_seconds: 300,
-    }
-}
 
 /// What the compile process leaves: what it found, or why it refused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,133 +95,11 @@ fn reasons(error: &EngineError) -> Vec<String> {
         | EngineError::MissingExport { .. }
         | EngineError::Invalid(_)
         | EngineError::WrongTypes(_)
-        | EngineError::Encode(_)
         | EngineError::Engine(_) => vec![error.to_string()],
     }
 }
 
 impl Mesh {
-    /// All packages, by id.
-    pub fn packages(&self) -> Vec<Package> {
-        self.tables.packages.all()
-    }
-
-    /// One package.
-    ///
-    /// # Errors
-    /// [`MeshError::NotFound`].
-    pub fn package(&self, id: &CatalogId) -> Result<Package, MeshError> {
-        self.tables.packages.get(id).ok_or_else(|| MeshError::not_found("package", id))
-    }
-
-    /// The vm that was installed last from a package.
-    pub fn installed_as(&self, id: &CatalogId) -> Option<Asset> {
-        let runs = |a: &Asset| a.vm.as_ref().is_some_and(|vm| vm.package.as_ref() == Some(id));
-        self.tables.assets.filter(|a| a.asset_type == AssetType::Vm && runs(a)).pop()
-    }
-
-    /// Vets, compiles and describes an uploaded component and adds it to the catalog. The same component under the
-    /// same name and version is the same package.
-    ///
-    /// # Errors
-    /// [`MeshError::Unprocessable`] with every reason when it can't be admitted; [`MeshError::Conflict`] when name and
-    /// version are taken by another component.
-    pub async fn add_package(
-        &self,
-        by: &Subject,
-        new: NewPackage,
-        upload: StoredBlob,
-    ) -> Result<Package, MeshError> {
-        let same = self.tables.packages.filter(|p| p.name == new.name && p.version == new.version);
-        if let Some(existing) = same.into_iter().next() {
-            if existing.digest == upload.digest {
-                return Ok(existing);
-            }
-            let detail =
-                format!("`{}` {} is another component; give this one a new version", new.name, new.version);
-            return Err(MeshError::Conflict { detail });
-        }
-        if self.tables.packages.len() >= MAX_PACKAGES {
-            return Err(MeshError::Conflict { detail: format!("the catalog holds {MAX_PACKAGES} packages") });
-        }
-        let vetted = self.compile(&upload.digest, Profile::Plain).await?;
-        let operations = match vetted.world {
-            World::Job => self.ask_operations(&upload.digest).await?,
-            World::Command => vec![command_operation()],
-            World::Validator | World::Http => Vec::new(),
-        };
-        let package = Package {
-            id: CatalogId::generate(),
-            name: new.name,
-            version: new.version,
-            description: new.description,
-            author: by.clone(),
-            digest: upload.digest,
-            size: upload.size,
-            world: vetted.world,
-            capabilities: vetted.capabilities,
-            operations,
-            downloads: 0,
-            created_at: Timestamp::now(),
-        };
-        let mut batch = Batch::new();
-        batch.put(&self.tables.packages, package.clone());
-        let data = json!({ "name": package.name, "version": package.version, "digest": package.digest });
-        batch.event(EventKind::PackageAdded, package.id.as_str(), data);
-        self.commit(batch, "adding a package").await?;
-        Ok(package)
-    }
-
-    /// Makes a vm that runs a package. Gives the vm and what was done, for people.
-    ///
-    /// # Errors
-    /// [`MeshError::NotFound`]; [`MeshError::Conflict`] for a validator.
-    pub async fn install(
-        &self,
-        by: &Subject,
-        id: &CatalogId,
-        privacy_level: PrivacyLevel,
-        limits: Option<VmLimits>,
-    ) -> Result<(Asset, Vec<String>), MeshError> {
-        let package = self.package(id)?;
-        if package.world == World::Validator {
-            let detail =
-                format!("`{}` is a validator; it checks claims and is not run as a vm", package.name);
-            return Err(MeshError::Conflict { detail });
-        }
-        let limits = limits.unwrap_or_else(default_limits);
-        if limits.max_memory < MIN_EXECUTION_MEMORY {
-            let detail = format!("a vm needs at least {MIN_EXECUTION_MEMORY} of memory");
-            return Err(MeshError::unfit("resource_limits.max_memory", detail));
-        }
-        self.compiled(&package.digest, Profile::Plain).await?;
-        let entrypoint = match package.operations.as_slice() {
-            [only] => only.name.clone(),
-            _ => String::new(),
-        };
-        let vm = NewVm {
-            name: package.name.clone(),
-            description: package.description.clone(),
-            privacy_level,
-            specifications: serde_json::Map::new(),
-            package: Some(id.clone()),
-            entrypoint,
-            limits,
-            declared: serde_json::Map::new(),
-        };
-        let asset = self.create_vm(by, vm).await?;
-        let mut batch = Batch::new();
-        batch.put(&self.tables.packages, Package { downloads: package.downloads + 1, ..package.clone() });
-        self.commit(batch, "counting an installation").await?;
-        let names: Vec<&str> = package.operations.iter().map(|o| o.name.as_str()).collect();
-        let logs = vec![
-            format!("component {} of {} is vetted and compiled", package.digest, package.size),
-            format!("operations: {}", names.join(", ")),
-            format!("vm asset {} made", asset.id),
-        ];
-        Ok((asset, logs))
-    }
-
     /// Where the machine code of a component is; compiled now if this version of the engine has not yet.
     ///
     /// # Errors
@@ -255,7 +112,7 @@ impl Mesh {
         Ok(path)
     }
 
-    fn compiled_path(&self, digest: &BlobDigest, profile: Profile) -> PathBuf {
+    pub(super) fn compiled_path(&self, digest: &BlobDigest, profile: Profile) -> PathBuf {
         let [plain, metered] = &self.engine_hashes;
         let hash = match profile {
             Profile::Plain => plain,
@@ -264,8 +121,8 @@ impl Mesh {
         self.settings.data_dir.join("compiled").join(hash).join(format!("{digest}.cwasm"))
     }
 
-    async fn compile(&self, digest: &BlobDigest, profile: Profile) -> Result<Vetted, MeshError> {
-        let work = Folder::of(&self.settings.data_dir.join("work"), &ExecutionId::generate());
+    pub(super) async fn compile(&self, digest: &BlobDigest, profile: Profile) -> Result<Vetted, MeshError> {
+        let work = self.scratch()?;
         let result = self.compile_in(digest, profile, work.path()).await;
         work.remove()?;
         result
@@ -319,22 +176,6 @@ impl Mesh {
                 Ok(vetted)
             }
         }
-    }
-}
-
-/// What a command can do: run. Its arguments and environment are parameters, so that it is executed as a job is.
-fn command_operation() -> Operation {
-    Operation {
-        name: "run".into(),
-        description: "Runs the command; its standard output is at /stdout".into(),
-        parameters: json!({
-            "type": "object",
-            "properties": {
-                "arguments": { "type": "array", "items": { "type": "string" } },
-                "environment": { "type": "object", "additionalProperties": { "type": "string" } },
-            },
-            "additionalProperties": false,
-        }),
     }
 }
 
