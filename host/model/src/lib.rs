@@ -4,6 +4,7 @@
 //! state may follow which. Nothing here knows HTTP, SQL, cgroups or WebAssembly; the layers above do.
 #![forbid(unsafe_code)]
 
+pub mod array;
 pub mod asset;
 pub mod enforcement;
 pub mod error;
@@ -12,9 +13,11 @@ pub mod execution;
 pub mod id;
 pub mod lease;
 pub mod package;
+pub mod schedule;
 pub mod time;
 pub mod units;
 
+pub use array::{Array, ArrayStatus, Items};
 pub use asset::{Asset, AssetStatus, AssetType, Capacity, Location, PrivacyLevel, VmLimits, VmSpec};
 pub use enforcement::{EnforcementEntry, EnforcementReceipt, EnforcementState};
 pub use error::error_chain;
@@ -22,8 +25,12 @@ pub use event::{Event, EventKind};
 pub use execution::{
     Cause, Execution, ExecutionRequest, ExecutionStatus, InputFile, LogLine, OutputFile, ResourceUsage,
 };
-pub use id::{AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, Subject};
+pub use id::{
+    ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, RunId,
+    ScheduleId, Subject,
+};
 pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
 pub use package::{Capability, Operation, Package, World};
+pub use schedule::{CatchUp, Concurrency, ExecutionTemplate, Run, RunStatus, Schedule, Timing};
 pub use time::Timestamp;
 pub use units::{Bytes, InvalidUnit, MilliCpu};
