@@ -16,10 +16,12 @@ pub(crate) enum Action {
     Allocate,
     /// Changes or ends a lease.
     ChangeLease,
-    /// Starts an execution.
+    /// Starts an execution, now or later, once or often.
     Execute,
-    /// Ends an execution.
+    /// Ends an execution, or an array of them.
     EndExecution,
+    /// Changes or removes a schedule, or has it run.
+    ChangeSchedule,
     /// Adds a component, an input or an asset.
     Add,
     /// Changes or removes an asset.
@@ -42,7 +44,7 @@ pub(crate) enum Permission {
 }
 
 /// The writing routes that are not an administrator's alone.
-const ROUTES: [(Method, &str, Action); 16] = [
+const ROUTES: [(Method, &str, Action); 22] = [
     (Method::POST, "/api/v1/allocations", Action::Allocate),
     (Method::PATCH, "/api/v1/allocations/{id}", Action::ChangeLease),
     (Method::POST, "/api/v1/allocations/{id}/renew", Action::ChangeLease),
@@ -51,6 +53,12 @@ const ROUTES: [(Method, &str, Action); 16] = [
     (Method::DELETE, "/api/v1/volumes/{id}", Action::RemoveVolume),
     (Method::POST, "/api/v1/vm/execute", Action::Execute),
     (Method::POST, "/api/v1/vm/executions/{id}/cancel", Action::EndExecution),
+    (Method::POST, "/api/v1/vm/arrays", Action::Execute),
+    (Method::POST, "/api/v1/vm/arrays/{id}/cancel", Action::EndExecution),
+    (Method::POST, "/api/v1/schedules", Action::Execute),
+    (Method::PATCH, "/api/v1/schedules/{id}", Action::ChangeSchedule),
+    (Method::DELETE, "/api/v1/schedules/{id}", Action::ChangeSchedule),
+    (Method::POST, "/api/v1/schedules/{id}/run", Action::ChangeSchedule),
     (Method::POST, "/api/v1/blobs", Action::Add),
     (Method::POST, "/api/v1/catalog/packages", Action::Add),
     (Method::POST, "/api/v1/catalog/install", Action::Add),
@@ -75,7 +83,11 @@ pub(crate) fn permission(role: Role, action: Action) -> Permission {
         (Role::Operator, Action::Allocate | Action::Execute | Action::Add) => Permission::Always,
         (
             Role::Operator,
-            Action::ChangeLease | Action::EndExecution | Action::ChangeAsset | Action::RemoveVolume,
+            Action::ChangeLease
+            | Action::EndExecution
+            | Action::ChangeSchedule
+            | Action::ChangeAsset
+            | Action::RemoveVolume,
         ) => Permission::Own,
         (Role::Operator, Action::Administer) => Permission::Never,
     }
@@ -131,13 +143,13 @@ mod tests {
     #[test]
     fn a_viewer_writes_nothing_an_operator_its_own_and_an_administrator_everything() {
         use Action::*;
-        let own = [ChangeLease, EndExecution, ChangeAsset, RemoveVolume];
+        let own = [ChangeLease, EndExecution, ChangeSchedule, ChangeAsset, RemoveVolume];
         for action in [Allocate, Execute, Add, Administer].into_iter().chain(own) {
             assert_eq!(permission(Role::Viewer, action), Permission::Never);
             assert_eq!(permission(Role::Admin, action), Permission::Always);
             let operator = match action {
                 Allocate | Execute | Add => Permission::Always,
-                ChangeLease | EndExecution | ChangeAsset | RemoveVolume => Permission::Own,
+                ChangeLease | EndExecution | ChangeSchedule | ChangeAsset | RemoveVolume => Permission::Own,
                 Administer => Permission::Never,
             };
             assert_eq!(permission(Role::Operator, action), operator, "{action:?}");

@@ -3,8 +3,8 @@
 use crate::docs;
 use crate::edge::{Edge, limit_time};
 use crate::mesh::{
-    allocations, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas, system,
-    tokens, usage, volumes,
+    allocations, arrays, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas,
+    schedules, system, tokens, usage, volumes,
 };
 use crate::state::ApiState;
 use crate::unbuilt::{self, Service};
@@ -49,7 +49,11 @@ pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
         .merge(tokens::routes())
         .merge(quotas::routes())
         .merge(events::routes());
-    let waiting = OpenApiRouter::default().merge(executions::routes()).merge(logs::routes());
+    let waiting = OpenApiRouter::default()
+        .merge(executions::routes())
+        .merge(logs::routes())
+        .merge(arrays::routes())
+        .merge(schedules::routes());
     let slow = OpenApiRouter::default().merge(blobs::routes()).merge(catalog::slow_routes());
     let wait = Duration::from_secs(executions::MAX_WAIT.into());
     OpenApiRouter::with_openapi(docs::frame())

@@ -1,8 +1,8 @@
 //! What callers ask of the domain, already parsed: the edge turns wire types into these.
 
 use hypermesh_model::{
-    AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
-    LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
+    AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, ExecutionId, GpuUuid, InputFile, IoLimits,
+    LeaseId, LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -158,6 +158,8 @@ pub struct Resize {
 /// An execution to start.
 #[derive(Debug, Clone)]
 pub struct ExecuteRequest {
+    /// The id that the execution is to have; `None`: a new one. Who records an intention first knows it so.
+    pub id: Option<ExecutionId>,
     /// The vm asset.
     pub vm_asset_id: AssetId,
     /// The operation; empty means the vm's entrypoint.

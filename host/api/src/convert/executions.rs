@@ -24,6 +24,7 @@ pub(crate) fn new(body: ExecuteVm) -> Result<ExecuteRequest, Draft> {
     }
     let lease = body.allocation_id.map(|id| check::id("allocation_id", &id, LeaseId::parse)).transpose()?;
     Ok(ExecuteRequest {
+        id: None,
         vm_asset_id: check::id("vm_asset_id", &body.vm_asset_id, AssetId::parse)?,
         operation: check::text("operation", body.operation, 0, vm::MAX_OPERATION)?,
         parameters: body.parameters,
@@ -42,6 +43,37 @@ pub(crate) fn new(body: ExecuteVm) -> Result<ExecuteRequest, Draft> {
             .map(|(i, given)| input(i, given))
             .collect::<Result<_, _>>()?,
     })
+}
+
+/// The request as it was asked.
+pub(crate) fn asked(request: ExecuteRequest) -> ExecuteVm {
+    let ExecuteRequest {
+        id: _,
+        vm_asset_id,
+        operation,
+        parameters,
+        timeout_seconds,
+        cpu_limit_seconds,
+        requires_consensus,
+        allocation_seconds,
+        lease,
+        inputs,
+    } = request;
+    ExecuteVm {
+        vm_asset_id: vm_asset_id.into(),
+        operation,
+        parameters,
+        timeout: timeout_seconds,
+        cpu_time_limit: cpu_limit_seconds,
+        requires_consensus,
+        allocation_duration: allocation_seconds,
+        allocation_id: lease.map(Into::into),
+        inputs: inputs.into_iter().map(shown_input).collect(),
+    }
+}
+
+fn shown_input(file: InputFile) -> wire::Input {
+    wire::Input { name: file.name, digest: file.digest.into() }
 }
 
 fn input(index: usize, given: wire::Input) -> Result<InputFile, Draft> {
@@ -84,14 +116,13 @@ pub(crate) fn shown(execution: Execution) -> VmExecution {
 }
 
 fn shown_request(request: model::ExecutionRequest) -> wire::RequestView {
-    let input = |file: InputFile| wire::Input { name: file.name, digest: file.digest.into() };
     wire::RequestView {
         operation: request.operation,
         parameters: request.parameters,
         timeout: request.timeout_seconds,
         cpu_time_limit: request.cpu_limit_seconds,
         requires_consensus: request.requires_consensus,
-        inputs: request.inputs.into_iter().map(input).collect(),
+        inputs: request.inputs.into_iter().map(shown_input).collect(),
     }
 }
 
@@ -106,7 +137,7 @@ fn shown_usage(usage: &model::ResourceUsage) -> wire::ResourceUsage {
 }
 
 /// A cause: its name and numbers as the domain writes them, and a sentence.
-fn shown_cause(cause: &Cause) -> CauseView {
+pub(crate) fn shown_cause(cause: &Cause) -> CauseView {
     let mut data = json!(cause).as_object().cloned().unwrap_or_default();
     let kind = data.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
     CauseView { kind, message: sentence(cause), data }
