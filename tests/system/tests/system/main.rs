@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod arrays;
 mod attach;
 mod cli;
 mod crash;
@@ -35,6 +36,7 @@ mod quota;
 mod refusals;
 mod reservations;
 mod resize;
+mod schedules;
 mod security;
 mod storage;
 mod tour;
