@@ -5,12 +5,14 @@
 //! the schema in the wire crate, and `tests` of the system hold the two against each other.
 
 pub(crate) mod allocations;
+pub(crate) mod arrays;
 pub(crate) mod assets;
 pub(crate) mod catalog;
 pub(crate) mod check;
 pub(crate) mod executions;
 pub(crate) mod nodes;
 pub(crate) mod quotas;
+pub(crate) mod schedules;
 pub(crate) mod vm;
 
 use hypermesh_model::Timestamp;

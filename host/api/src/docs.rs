@@ -153,11 +153,12 @@ const PROBLEMS: [(&str, Kind, &str); 13] = [
     ("Unavailable", Kind::Unavailable, "Too much to do, or stopping; see `retry-after`"),
 ];
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("system", "Whether the node lives, is ready and is well"),
     ("assets", "The node's hardware, and what people register"),
     ("allocations", "Leases on a part of the machine, enforced by the kernel"),
     ("executions", "Runs of WebAssembly guests"),
+    ("schedules", "Executions at a time, or again and again"),
     ("catalog", "Vetted components: their versions, signatures, registries"),
     ("blobs", "Input files, by content"),
     ("nodes", "This node and the network"),

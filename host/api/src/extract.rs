@@ -10,7 +10,9 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::TryStreamExt;
-use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, Subject};
+use hypermesh_model::{
+    ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, ScheduleId, Subject,
+};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -65,12 +67,14 @@ macro_rules! path_ids {
 }
 
 path_ids! {
+    ArrayId, "array";
     AssetId, "asset";
     BlobDigest, "blob";
     CatalogId, "package";
     ExecutionId, "execution";
     LeaseId, "allocation";
     NodeId, "node";
+    ScheduleId, "schedule";
 }
 
 impl PathId for Subject {

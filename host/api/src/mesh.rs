@@ -1,6 +1,7 @@
 //! The resources of port 8446, one file each. A handler parses, calls the domain and converts; nothing else.
 
 pub(crate) mod allocations;
+pub(crate) mod arrays;
 pub(crate) mod assets;
 pub(crate) mod blobs;
 pub(crate) mod catalog;
@@ -13,6 +14,7 @@ pub(crate) mod queue;
 pub(crate) mod quotas;
 pub(crate) mod streams;
 pub(crate) mod registry;
+pub(crate) mod schedules;
 pub(crate) mod system;
 pub(crate) mod tokens;
 pub(crate) mod usage;

@@ -169,6 +169,13 @@ impl Draft {
         self
     }
 
+    /// Names the member as a part of another one.
+    #[must_use]
+    pub(crate) fn within(mut self, outer: &str) -> Self {
+        self.member = self.member.map(|member| format!("{outer}.{member}"));
+        self
+    }
+
     /// Names the member that it is about.
     #[must_use]
     pub(crate) fn about(self, member: &str) -> Self {

@@ -16,10 +16,12 @@ pub(crate) enum Action {
     Allocate,
     /// Changes or ends a lease.
     ChangeLease,
-    /// Starts an execution.
+    /// Starts an execution, now or later, once or often.
     Execute,
-    /// Ends an execution.
+    /// Ends an execution, or an array of them.
     EndExecution,
+    /// Changes or removes a schedule, or has it run.
+    ChangeSchedule,
     /// Adds a component, an input or an asset.
     Add,
     /// Changes or removes an asset.
@@ -44,7 +46,7 @@ pub(crate) enum Permission {
 }
 
 /// The writing routes that are not an administrator's alone.
-const ROUTES: [(Method, &str, Action); 23] = [
+const ROUTES: [(Method, &str, Action); 29] = [
     (Method::POST, "/api/v1/allocations", Action::Allocate),
     (Method::PATCH, "/api/v1/allocations/{id}", Action::ChangeLease),
     (Method::POST, "/api/v1/allocations/{id}/renew", Action::ChangeLease),
@@ -54,6 +56,12 @@ const ROUTES: [(Method, &str, Action); 23] = [
     (Method::POST, "/api/v1/vm/execute", Action::Execute),
     (Method::POST, "/api/v1/vm/executions/{id}/cancel", Action::EndExecution),
     (Method::PUT, "/api/v1/vm/executions/{id}/stdin", Action::EndExecution),
+    (Method::POST, "/api/v1/vm/arrays", Action::Execute),
+    (Method::POST, "/api/v1/vm/arrays/{id}/cancel", Action::EndExecution),
+    (Method::POST, "/api/v1/schedules", Action::Execute),
+    (Method::PATCH, "/api/v1/schedules/{id}", Action::ChangeSchedule),
+    (Method::DELETE, "/api/v1/schedules/{id}", Action::ChangeSchedule),
+    (Method::POST, "/api/v1/schedules/{id}/run", Action::ChangeSchedule),
     (Method::POST, "/api/v1/blobs", Action::Add),
     (Method::POST, "/api/v1/catalog/packages", Action::Add),
     (Method::POST, "/api/v1/catalog/install", Action::Add),
@@ -86,6 +94,7 @@ pub(crate) fn permission(role: Role, action: Action) -> Permission {
             Role::Operator,
             Action::ChangeLease
             | Action::EndExecution
+            | Action::ChangeSchedule
             | Action::ChangeAsset
             | Action::ChangePackage
             | Action::RemoveVolume,
@@ -144,13 +153,15 @@ mod tests {
     #[test]
     fn a_viewer_writes_nothing_an_operator_its_own_and_an_administrator_everything() {
         use Action::*;
-        let own = [ChangeLease, EndExecution, ChangeAsset, ChangePackage, RemoveVolume];
+        let own = [ChangeLease, EndExecution, ChangeSchedule, ChangeAsset, ChangePackage, RemoveVolume];
         for action in [Allocate, Execute, Add, Administer].into_iter().chain(own) {
             assert_eq!(permission(Role::Viewer, action), Permission::Never);
             assert_eq!(permission(Role::Admin, action), Permission::Always);
             let operator = match action {
                 Allocate | Execute | Add => Permission::Always,
-                ChangeLease | EndExecution | ChangeAsset | ChangePackage | RemoveVolume => Permission::Own,
+                ChangeLease | EndExecution | ChangeSchedule | ChangeAsset | ChangePackage | RemoveVolume => {
+                    Permission::Own
+                }
                 Administer => Permission::Never,
             };
             assert_eq!(permission(Role::Operator, action), operator, "{action:?}");

@@ -3,8 +3,8 @@
 use crate::docs;
 use crate::edge::{Edge, limit_time};
 use crate::mesh::{
-    allocations, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas, registry,
-    streams, system, tokens, usage, volumes,
+    allocations, arrays, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas,
+    registry, schedules, streams, system, tokens, usage, volumes,
 };
 use crate::state::ApiState;
 use crate::unbuilt::{self, Service};
@@ -50,7 +50,11 @@ pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
         .merge(tokens::routes())
         .merge(quotas::routes())
         .merge(events::routes());
-    let waiting = OpenApiRouter::default().merge(executions::routes()).merge(logs::routes());
+    let waiting = OpenApiRouter::default()
+        .merge(executions::routes())
+        .merge(logs::routes())
+        .merge(arrays::routes())
+        .merge(schedules::routes());
     let slow = OpenApiRouter::default()
         .merge(blobs::routes())
         .merge(catalog::slow_routes())

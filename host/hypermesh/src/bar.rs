@@ -31,6 +31,13 @@ pub(crate) fn guest() -> ProgressBar {
     bar
 }
 
+/// A bar for an array of `size` indexes.
+pub(crate) fn array(size: u32) -> ProgressBar {
+    let bar = ProgressBar::new(size.into());
+    bar.set_style(style("[{bar:30}] {pos}/{len} {elapsed} {msg}"));
+    bar
+}
+
 /// Shows what the guest said.
 pub(crate) fn advance(bar: &ProgressBar, progress: &Progress) {
     match progress.total {
@@ -62,6 +69,7 @@ mod tests {
             "{spinner} {elapsed} {msg}",
             "{spinner} {elapsed} [{bar:30}] {pos}/{len} {msg}",
             "{spinner} {elapsed} {pos} {msg}",
+            "[{bar:30}] {pos}/{len} {elapsed} {msg}",
         ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }

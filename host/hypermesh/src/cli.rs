@@ -1,8 +1,8 @@
 //! The command line: what can be asked, with its help. What is done is in `commands`.
 
 use crate::commands::{
-    alloc, api, asset, catalog, completions, config, demo, events, exec, guest, quota, run, serve, token,
-    volume,
+    alloc, api, array, asset, catalog, completions, config, demo, events, exec, guest, quota, run, schedule,
+    serve, token, volume,
 };
 use crate::output::Format;
 use clap::{Args, ColorChoice, Parser, Subcommand};
@@ -108,6 +108,12 @@ pub(crate) enum Command {
     /// Write guests: new, build, test, run, inspect, publish
     #[command(subcommand)]
     Guest(guest::Command),
+    /// Executions over many parameters; `run --array` begins one
+    #[command(subcommand)]
+    Array(array::Command),
+    /// Executions at a time, or again and again
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// The catalog of components
     #[command(subcommand)]
     Catalog(catalog::Command),
@@ -177,6 +183,21 @@ mod tests {
             "alloc exec L -- sh -c true",
             "run a.wasm --param n=3 --param s=x --input f --input g --cpu 10 --memory 64MiB --timeout 5m",
             "run hash-files --params {\"a\":1} --alloc L --output-dir out",
+            "run x --array size=1,2,4 --array mode=a,b --parallel 3 --max-failures 2",
+            "run x --array n=1..100:5 --unordered -o json",
+            "run x --array items.jsonl",
+            "array list",
+            "array show A --items",
+            "array follow A --unordered",
+            "array cancel A",
+            "schedule create nightly hash-files --param n=3 --cron @daily --tz Europe/Berlin --concurrency forbid",
+            "schedule create once x.wasm --at +2h --catch-up skip --history 5 --paused",
+            "schedule list",
+            "schedule show S",
+            "schedule pause S",
+            "schedule resume S",
+            "schedule run-now S",
+            "schedule delete S",
             "exec logs E -f",
             "exec output E name --to file",
             "catalog add a.wasm --name a --version 0.2.0",
@@ -224,6 +245,16 @@ mod tests {
             "run x --memory lots",
             "run x --timeout -1",
             "run x --params [1]",
+            "run x --parallel 2",
+            "run x --array n=1..2 --output-dir out",
+            "run x --array n=1..2 --parallel 0",
+            "run x --array n=1..2 --parallel 257",
+            "schedule create a",
+            "schedule create a x",
+            "schedule create a x --at +1h --cron @daily",
+            "schedule create a x --at +1h --tz UTC",
+            "schedule create a x --cron @daily --concurrency never",
+            "schedule create a x --cron @daily --history 0",
             "alloc create",
             "alloc create --asset A",
             "alloc create --amount 5",

@@ -19,6 +19,7 @@ mod ready;
 mod reconcile;
 mod records;
 mod requests;
+mod schedule;
 mod scrape;
 mod start;
 mod tokens;
@@ -40,6 +41,10 @@ pub use machine::{Machine, NodeReport, NodeState};
 pub use requests::{
     AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,
     LogPage, NewAsset, NewPackage, NewVm, Requirements, Resize,
+};
+pub use schedule::{
+    ArrayItem, ArrayView, ItemPage, ItemStatus, MAX_ARRAY_SIZE, MAX_HISTORY, MAX_PARALLELISM, MAX_SCHEDULES,
+    NewArray, NewSchedule, Order, ScheduleChange, ScheduleView, request_of,
 };
 pub use start::{Inner, Orphans, Parts, Settings};
 pub use tokens::{MAX_TOKENS, Role, TokenView};

@@ -1,8 +1,8 @@
 //! What callers ask of the domain, already parsed: the edge turns wire types into these.
 
 use hypermesh_model::{
-    AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
-    LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, Version, VmLimits,
+    AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, ExecutionId, GpuUuid, InputFile, IoLimits,
+    LeaseId, LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, Version, VmLimits,
 };
 use hypermesh_model::{ExecutionLimits, FolderGrant, HostGrant, Retries, Stdin};
 use serde::Serialize;
@@ -159,6 +159,8 @@ pub struct Resize {
 /// An execution to start.
 #[derive(Debug, Clone)]
 pub struct ExecuteRequest {
+    /// The id that the execution is to have; `None`: a new one. Who records an intention first knows it so.
+    pub id: Option<ExecutionId>,
     /// The vm asset.
     pub vm_asset_id: AssetId,
     /// The operation; empty means the vm's entrypoint.

@@ -1,4 +1,5 @@
-//! Starting and stopping the domain: measure, open, recover, then the three loops (sampling, expiry, reconciliation).
+//! Starting and stopping the domain: measure, open, recover, then the loops (sampling, expiry, schedules,
+//! reconciliation).
 
 use crate::allocation::{LeaseFolders, Ledger, OOM_QUEUE, Overuse, QuotaRecord, ShareRecord};
 use crate::assets::hardware_assets;
@@ -9,11 +10,15 @@ use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
 use crate::machine::Machine;
 use crate::records::{NodeRecord, WaitingRecord};
+use crate::schedule::{Arrays, TaskRecord, Turns};
 use crate::tokens::TokenRecord;
 use crate::workers::Workers;
 use crate::{Changing, Mesh};
 use hypermesh_engine::Profile;
-use hypermesh_model::{Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Subject, Timestamp};
+use hypermesh_model::{
+    Array, Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Run, Schedule, Subject,
+    Timestamp,
+};
 use hypermesh_sandbox::CgroupBackend;
 use hypermesh_store::{Batch, Store, Table};
 use hypermesh_telemetry::Metrics;
@@ -83,6 +88,10 @@ pub(crate) struct Tables {
     pub(crate) quotas: Table<QuotaRecord>,
     pub(crate) shares: Table<ShareRecord>,
     pub(crate) tokens: Table<TokenRecord>,
+    pub(crate) schedules: Table<Schedule>,
+    pub(crate) runs: Table<Run>,
+    pub(crate) arrays: Table<Array>,
+    pub(crate) array_tasks: Table<TaskRecord>,
 }
 
 /// The parts of a [`Mesh`]; nothing of it is for callers.
@@ -104,6 +113,8 @@ pub struct Inner {
     pub(crate) changing: Changing,
     pub(crate) life: Notify,
     pub(crate) catalog: Catalog,
+    pub(crate) turns: Turns,
+    pub(crate) arrays: Arrays,
     pub(crate) volumes: LeaseFolders,
     /// One writer of the shared CPUs at a time.
     pub(crate) pins: tokio::sync::Mutex<()>,
@@ -155,8 +166,11 @@ impl Mesh {
         mesh.recover().await?;
         mesh.register_hardware().await?;
         tokio::spawn(mesh.clone().park_for_ever());
+        mesh.recover_schedules().await?;
+        mesh.recover_arrays();
         tokio::spawn(mesh.clone().sample_for_ever());
         tokio::spawn(mesh.clone().live_for_ever());
+        tokio::spawn(mesh.clone().keep_schedules());
         tokio::spawn(mesh.clone().end_out_of_memory(told));
         tokio::spawn(mesh.clone().reconcile_for_ever());
         Ok(mesh)
@@ -177,6 +191,10 @@ impl Mesh {
             quotas: store.table().map_err(store_fault)?,
             shares: store.table().map_err(store_fault)?,
             tokens: store.table().map_err(store_fault)?,
+            schedules: store.table().map_err(store_fault)?,
+            runs: store.table().map_err(store_fault)?,
+            arrays: store.table().map_err(store_fault)?,
+            array_tasks: store.table().map_err(store_fault)?,
         };
         let record = tables.node.all().pop().ok_or_else(|| MeshError::not_found("node record", ""))?;
         let work = settings.data_dir.join("work");
@@ -198,6 +216,8 @@ impl Mesh {
             changing: Changing::default(),
             life: Notify::new(),
             catalog: Catalog::new(settings.catalog.registries.clone()),
+            turns: Turns::default(),
+            arrays: Arrays::default(),
             volumes,
             pins: tokio::sync::Mutex::default(),
             overuse: Overuse::default(),

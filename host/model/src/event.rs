@@ -39,6 +39,17 @@ pub enum EventKind {
     ExecutionAdopted,
     ExecutionRetried,
     ExecutionEnded,
+    ScheduleCreated,
+    ScheduleChanged,
+    ScheduleRemoved,
+    ScheduleRunStarted,
+    ScheduleRunEnded,
+    ScheduleRunRefused,
+    ScheduleRunSkipped,
+    ScheduleRunMissed,
+    ArrayStarted,
+    ArrayProgress,
+    ArrayEnded,
 }
 
 impl EventKind {
@@ -75,6 +86,17 @@ impl EventKind {
             Self::ExecutionAdopted => "execution_adopted",
             Self::ExecutionRetried => "execution_retried",
             Self::ExecutionEnded => "execution_ended",
+            Self::ScheduleCreated => "schedule_created",
+            Self::ScheduleChanged => "schedule_changed",
+            Self::ScheduleRemoved => "schedule_removed",
+            Self::ScheduleRunStarted => "schedule_run_started",
+            Self::ScheduleRunEnded => "schedule_run_ended",
+            Self::ScheduleRunRefused => "schedule_run_refused",
+            Self::ScheduleRunSkipped => "schedule_run_skipped",
+            Self::ScheduleRunMissed => "schedule_run_missed",
+            Self::ArrayStarted => "array_started",
+            Self::ArrayProgress => "array_progress",
+            Self::ArrayEnded => "array_ended",
         }
     }
 }

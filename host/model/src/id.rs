@@ -103,6 +103,12 @@ ids! {
     ExecutionId, "exec";
     /// A package in the catalog.
     CatalogId, "pkg";
+    /// A schedule.
+    ScheduleId, "sched";
+    /// One run of a schedule.
+    RunId, "run";
+    /// An array of executions.
+    ArrayId, "array";
 }
 
 /// The UUID of a GPU as NVML prints it, e.g. `GPU-8f9…`.

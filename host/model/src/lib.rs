@@ -4,6 +4,7 @@
 //! state may follow which. Nothing here knows HTTP, SQL, cgroups or WebAssembly; the layers above do.
 #![forbid(unsafe_code)]
 
+pub mod array;
 pub mod asset;
 pub mod enforcement;
 pub mod error;
@@ -13,9 +14,11 @@ pub mod id;
 pub mod lease;
 pub mod package;
 pub mod requirement;
+pub mod schedule;
 pub mod time;
 pub mod units;
 
+pub use array::{Array, ArrayStatus, Items};
 pub use asset::{Asset, AssetStatus, AssetType, Capacity, Location, PrivacyLevel, VmLimits, VmSpec};
 pub use enforcement::{EnforcementEntry, EnforcementReceipt, EnforcementState, JailLayer};
 pub use error::error_chain;
@@ -24,7 +27,10 @@ pub use execution::{
     Attempt, Cause, Execution, ExecutionLimits, ExecutionRequest, ExecutionStatus, FolderGrant, HostGrant,
     InputFile, LogLine, MAX_BACKOFF_SECONDS, OutputFile, ResourceUsage, Retries, Stdin,
 };
-pub use id::{AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, Subject};
+pub use id::{
+    ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, RunId,
+    ScheduleId, Subject,
+};
 pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
 pub use package::{
     Capability, Deprecation, MAX_PACKAGE_NAME, MAX_PACKAGE_VERSION, Operation, Package, PackageMetadata,
@@ -32,5 +38,6 @@ pub use package::{
 };
 pub use requirement::{InvalidRequirement, NoMatch, PackageRequirement};
 pub use semver::{Version, VersionReq};
+pub use schedule::{CatchUp, Concurrency, ExecutionTemplate, Run, RunStatus, Schedule, Timing};
 pub use time::Timestamp;
 pub use units::{Bytes, InvalidUnit, MilliCpu};

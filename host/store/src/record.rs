@@ -3,7 +3,10 @@
 //! The model's own types get their tables here, since only this crate may give them the trait; what other crates keep
 //! for themselves they implement where they define it.
 
-use hypermesh_model::{Asset, AssetId, CatalogId, Execution, ExecutionId, Lease, LeaseId, Package};
+use hypermesh_model::{
+    Array, ArrayId, Asset, AssetId, CatalogId, Execution, ExecutionId, Lease, LeaseId, Package, Run, RunId,
+    Schedule, ScheduleId,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
@@ -44,4 +47,7 @@ tables! {
     Lease, LeaseId, "leases";
     Execution, ExecutionId, "executions";
     Package, CatalogId, "packages";
+    Schedule, ScheduleId, "schedules";
+    Run, RunId, "runs";
+    Array, ArrayId, "arrays";
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod allocations;
+pub mod arrays;
 pub mod assets;
 pub mod catalog;
 pub mod events;
@@ -16,6 +17,7 @@ mod notation;
 pub mod problem;
 pub mod queue;
 pub mod quotas;
+pub mod schedules;
 pub mod system;
 pub mod tokens;
 pub mod volumes;

@@ -42,7 +42,7 @@ pub const CONTRACT: [(&str, &str); 33] = [
 pub const UNDOCUMENTED: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// Further routes that are added to the contract.
-pub const ADDED: [(&str, &str); 35] = [
+pub const ADDED: [(&str, &str); 47] = [
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/api/v1/events"),
@@ -78,4 +78,16 @@ pub const ADDED: [(&str, &str); 35] = [
     ("POST", "/api/v1/catalog/applications/{id}/push"),
     ("POST", "/api/v1/catalog/applications/{id}/signatures"),
     ("POST", "/api/v1/catalog/pull"),
+    ("GET", "/api/v1/schedules"),
+    ("POST", "/api/v1/schedules"),
+    ("GET", "/api/v1/schedules/{id}"),
+    ("PATCH", "/api/v1/schedules/{id}"),
+    ("DELETE", "/api/v1/schedules/{id}"),
+    ("GET", "/api/v1/schedules/{id}/runs"),
+    ("POST", "/api/v1/schedules/{id}/run"),
+    ("GET", "/api/v1/vm/arrays"),
+    ("POST", "/api/v1/vm/arrays"),
+    ("GET", "/api/v1/vm/arrays/{id}"),
+    ("GET", "/api/v1/vm/arrays/{id}/items"),
+    ("POST", "/api/v1/vm/arrays/{id}/cancel"),
 ];

@@ -82,6 +82,25 @@ pub const EXECUTION: &str = "id s, vm_asset_id s, allocation_id s, \
     execution.resource_usage.memory_peak i?, execution.resource_usage.network_bytes i?, \
     execution.resource_usage.storage_io i?, consensus_proofs [], proxy_address s?";
 
+/// An array of executions.
+pub const ARRAY: &str = "id s, requester_id s, vm_asset_id s, operation s, size i, parallelism i, max_failures i?, \
+    status running|completed|failed|cancelled, counts.waiting i, counts.running i, counts.completed i, \
+    counts.failed i, counts.cancelled i, progress f, reason s?, cancelled_by s?, created_at t, ended_at t?";
+
+/// An index of an array.
+pub const ARRAY_ITEM: &str = "index i, parameters {}, status waiting|running|completed|failed|cancelled, \
+    execution_id s?, output s?, output_bytes i?";
+
+/// A schedule.
+pub const SCHEDULE: &str = "id s, name s, requester_id s, execution.vm_asset_id s, at t?, cron s?, time_zone s?, \
+    enabled b, state active|paused|ended, concurrency allow|forbid|replace, catch_up skip|run_once, starts_at t?, \
+    ends_at t?, history_limit i, created_at t, next_at t?";
+
+/// A run of a schedule.
+pub const RUN: &str = "id s, schedule_id s, due t, manual b, missed i, \
+    status pending|running|completed|failed|cancelled|refused|skipped|missed, execution_id s?, reason s?, \
+    started_at t?, ended_at t?";
+
 /// An application of the catalog.
 pub const APPLICATION: &str = "id s, name s, version s, type s, adapter s, status s, description s, \
     requirements.cpu s, requirements.memory s, requirements.storage s, requirements.network s, dependencies [], \

@@ -39,6 +39,7 @@ pub(crate) fn new(body: ExecuteVm) -> Result<ExecuteRequest, Draft> {
     }
     let lease = body.allocation_id.map(|id| check::id("allocation_id", &id, LeaseId::parse)).transpose()?;
     Ok(ExecuteRequest {
+        id: None,
         vm_asset_id: check::id("vm_asset_id", &body.vm_asset_id, AssetId::parse)?,
         operation: check::text("operation", body.operation, 0, vm::MAX_OPERATION)?,
         parameters: body.parameters,
@@ -139,6 +140,67 @@ fn retries(given: Option<wire::Retries>) -> Result<Retries, Draft> {
     })
 }
 
+/// The request as it was asked.
+pub(crate) fn asked(request: ExecuteRequest) -> ExecuteVm {
+    let ExecuteRequest {
+        id: _,
+        vm_asset_id,
+        operation,
+        parameters,
+        timeout_seconds,
+        cpu_limit_seconds,
+        requires_consensus,
+        allocation_seconds,
+        lease,
+        inputs,
+        stdin,
+        folders,
+        network,
+        limits,
+        retries,
+        wait_seconds,
+        priority,
+    } = request;
+    ExecuteVm {
+        vm_asset_id: vm_asset_id.into(),
+        operation,
+        parameters,
+        timeout: timeout_seconds,
+        cpu_time_limit: cpu_limit_seconds,
+        requires_consensus,
+        allocation_duration: allocation_seconds,
+        allocation_id: lease.map(Into::into),
+        inputs: inputs.into_iter().map(shown_input).collect(),
+        stdin: shown_stdin(stdin),
+        folders: folders.into_iter().map(shown_folder).collect(),
+        network: network.into_iter().map(shown_host).collect(),
+        limits: Some(shown_limits(&limits)),
+        retries: Some(shown_retries(&retries)),
+        wait_s: wait_seconds,
+        priority: Some(priority),
+    }
+}
+
+fn shown_stdin(stdin: Stdin) -> Option<wire::Stdin> {
+    match stdin {
+        Stdin::Closed => None,
+        Stdin::Blob(digest) => Some(wire::Stdin { digest: Some(digest.into()), stream: None }),
+        Stdin::Stream => Some(wire::Stdin { digest: None, stream: Some(true) }),
+    }
+}
+
+fn shown_host(grant: HostGrant) -> wire::Host {
+    wire::Host { host: grant.host, port: grant.port }
+}
+
+fn shown_retries(retries: &Retries) -> wire::Retries {
+    wire::Retries { max: retries.max, backoff_s: Some(retries.backoff_seconds) }
+}
+
+fn shown_input(file: InputFile) -> wire::Input {
+    wire::Input { name: file.name, digest: file.digest.into() }
+}
+
 fn input(index: usize, given: wire::Input) -> Result<InputFile, Draft> {
     Ok(InputFile {
         name: check::text(&format!("inputs[{index}].name"), given.name, 1, MAX_NAME)?,
@@ -182,27 +244,18 @@ pub(crate) fn shown(execution: Execution) -> VmExecution {
 }
 
 fn shown_request(request: model::ExecutionRequest) -> wire::RequestView {
-    let input = |file: InputFile| wire::Input { name: file.name, digest: file.digest.into() };
     wire::RequestView {
         operation: request.operation,
         parameters: request.parameters,
         timeout: request.timeout_seconds,
         cpu_time_limit: request.cpu_limit_seconds,
         requires_consensus: request.requires_consensus,
-        inputs: request.inputs.into_iter().map(input).collect(),
-        stdin: match request.stdin {
-            Stdin::Closed => None,
-            Stdin::Blob(digest) => Some(wire::Stdin { digest: Some(digest.into()), stream: None }),
-            Stdin::Stream => Some(wire::Stdin { digest: None, stream: Some(true) }),
-        },
+        inputs: request.inputs.into_iter().map(shown_input).collect(),
+        stdin: shown_stdin(request.stdin),
         folders: request.folders.into_iter().map(shown_folder).collect(),
-        network: request
-            .network
-            .into_iter()
-            .map(|grant| wire::Host { host: grant.host, port: grant.port })
-            .collect(),
+        network: request.network.into_iter().map(shown_host).collect(),
         limits: shown_limits(&request.limits),
-        retries: wire::Retries { max: request.retries.max, backoff_s: Some(request.retries.backoff_seconds) },
+        retries: shown_retries(&request.retries),
     }
 }
 
@@ -245,7 +298,7 @@ fn shown_usage(usage: &model::ResourceUsage) -> wire::ResourceUsage {
 }
 
 /// A cause: its name and numbers as the domain writes them, and a sentence.
-fn shown_cause(cause: &Cause) -> CauseView {
+pub(crate) fn shown_cause(cause: &Cause) -> CauseView {
     let mut data = json!(cause).as_object().cloned().unwrap_or_default();
     let kind = data.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
     CauseView { kind, message: sentence(cause), data }

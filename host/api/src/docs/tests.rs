@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Every route of the contract for port 8446, and those that are added to it.
-const ROUTES: [(&str, &str); 66] = [
+const ROUTES: [(&str, &str); 78] = [
     ("get", "/health"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -72,6 +72,18 @@ const ROUTES: [(&str, &str); 66] = [
     ("get", "/api/v1/tokens"),
     ("post", "/api/v1/tokens"),
     ("delete", "/api/v1/tokens/{name}"),
+    ("get", "/api/v1/schedules"),
+    ("post", "/api/v1/schedules"),
+    ("get", "/api/v1/schedules/{id}"),
+    ("patch", "/api/v1/schedules/{id}"),
+    ("delete", "/api/v1/schedules/{id}"),
+    ("get", "/api/v1/schedules/{id}/runs"),
+    ("post", "/api/v1/schedules/{id}/run"),
+    ("get", "/api/v1/vm/arrays"),
+    ("post", "/api/v1/vm/arrays"),
+    ("get", "/api/v1/vm/arrays/{id}"),
+    ("get", "/api/v1/vm/arrays/{id}/items"),
+    ("post", "/api/v1/vm/arrays/{id}/cancel"),
 ];
 
 fn document() -> Value {
@@ -186,6 +198,10 @@ fn requests_refuse_unknown_members() {
         "AttachProcess",
         "QuotaLimits",
         "CreateToken",
+        "CreateSchedule",
+        "ChangeSchedule",
+        "CreateArray",
+        "ArrayRange",
     ] {
         assert_eq!(document["components"]["schemas"][name]["additionalProperties"], false, "{name}");
     }

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use axum::{Extension, Json};
+use hypermesh_mesh::ExecuteRequest;
 use hypermesh_model::{Execution, ExecutionId};
 use hypermesh_wire::executions::{Cancelled, ExecuteVm, ExecutionQuery, VmExecution, WaitQuery};
 use std::time::Duration;
@@ -46,9 +47,7 @@ async fn execute_vm(
 ) -> Answer<Created<VmExecution>> {
     let wait = patience(query.wait)?;
     let request = convert::executions::new(body)?;
-    if let Some(lease) = request.lease.as_ref().and_then(|id| state.mesh.lease(id).ok()) {
-        caller.must_use(&lease.requester, "allocation")?;
-    }
+    may_use_lease(&state, &caller, &request)?;
     let waits = !wait.is_zero();
     let started = state.mesh.execute(caller.subject(), request, waits).await;
     let execution = started.map_err(|error| Draft::from(error).naming("vm_asset_id"))?;
@@ -100,6 +99,14 @@ async fn cancel_execution(
     caller.must_hold(&state.mesh.execution(&id)?.requester, "execution")?;
     let outcome = state.mesh.cancel(&id, caller.subject()).await?;
     Ok(Json(convert::executions::cancelled(outcome)))
+}
+
+/// Refuses to run, now or later, in a lease that somebody else holds.
+pub(crate) fn may_use_lease(state: &ApiState, caller: &Caller, request: &ExecuteRequest) -> Answer<()> {
+    match request.lease.as_ref().and_then(|id| state.mesh.lease(id).ok()) {
+        Some(lease) => caller.must_use(&lease.requester, "allocation"),
+        None => Ok(()),
+    }
 }
 
 /// How long a caller wants to wait.

@@ -2,6 +2,7 @@
 
 pub(crate) mod alloc;
 pub(crate) mod api;
+pub(crate) mod array;
 pub(crate) mod asset;
 pub(crate) mod catalog;
 pub(crate) mod completions;
@@ -13,6 +14,7 @@ pub(crate) mod exec;
 pub(crate) mod guest;
 pub(crate) mod quota;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod serve;
 mod status;
 mod story;
@@ -43,6 +45,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Run(arguments) => run::run(&context, arguments),
         Command::Exec(command) => exec::run(&context, command),
         Command::Guest(command) => guest::run(&context, command),
+        Command::Array(command) => array::run(&context, command),
+        Command::Schedule(command) => schedule::run(&context, command),
         Command::Catalog(command) => catalog::run(&context, command),
         Command::Api(arguments) => api::run(&context, arguments),
         Command::Events(arguments) => events::run(&context, arguments),

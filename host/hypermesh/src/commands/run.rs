@@ -1,4 +1,5 @@
-//! `run`: a component from a file or the catalog, on given files, with limits; its result on stdout.
+//! `run`: a component from a file or the catalog, on given files, with limits; its result on stdout. With `--array`, over
+//! many parameters.
 //!
 //! Uploads what the node lacks, follows the log, fetches the outputs. A guest that ends without a result is told with
 //! its cause and exits 1. Interrupting this command doesn't end the execution: it says how to.
@@ -6,7 +7,7 @@
 mod flow;
 pub(crate) mod terms;
 
-use crate::commands::exec;
+use crate::commands::{array, exec};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files::LocalFile;
@@ -35,6 +36,18 @@ pub(crate) const COMMAND: &str = "command";
 /// `run …`
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    workload: Workload,
+    /// Fetch the files that the guest writes into this folder
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    #[command(flatten)]
+    fan: array::Fan,
+}
+
+/// What is run, on what and with which limits; now or later.
+#[derive(Debug, Args)]
+pub(crate) struct Workload {
     /// A component (a path, or *.wasm), or the name or id of a package in the catalog
     #[arg(value_name = "FILE.wasm|NAME")]
     component: String,
@@ -65,39 +78,51 @@ pub(crate) struct Arguments {
     /// Most CPU time: seconds, or with s, m, h or d [default: no limit but the wall time]
     #[arg(long, value_parser = parse::seconds, value_name = "TIME")]
     cpu_time: Option<u64>,
-    /// Fetch the files that the guest writes into this folder
-    #[arg(long, value_name = "DIR")]
-    output_dir: Option<PathBuf>,
     #[command(flatten)]
     terms: Terms,
+}
+
+impl Workload {
+    /// Brings to the node what it lacks, and gives the request to make: a vm with the limits, the inputs.
+    ///
+    /// # Errors
+    /// For a component or file that can't be read; what the node says.
+    pub(crate) fn prepare(&mut self, client: &Client) -> anyhow::Result<(CatalogApplication, ExecuteVm)> {
+        let mut files = open_inputs(&self.inputs)?;
+        let application = application(client, &self.component)?;
+        let operation = match self.operation.take() {
+            Some(operation) => operation,
+            None => package::only_operation(&application)?,
+        };
+        let wanted = wanted(client, self)?;
+        let vm = vm::ensure(client, &application.id, &wanted).context("installing the package")?;
+        let inputs = files.iter_mut().map(|file| job::grant(client, file)).collect::<anyhow::Result<_>>()?;
+        let mut request = request(vm.id, operation, inputs, self);
+        self.terms.apply(client, &mut request)?;
+        if application.application_type == COMMAND {
+            request.parameters = self.terms.command_parameters();
+        } else {
+            self.terms.refuse_for_job()?;
+        }
+        Ok((application, request))
+    }
 }
 
 /// Runs `run …`.
 pub(crate) fn run(context: &Context, mut arguments: Arguments) -> anyhow::Result<()> {
     let client = context.client()?;
-    let mut files = open_inputs(&arguments.inputs)?;
-    let application = application(&client, &arguments.component)?;
-    let operation = match arguments.operation.take() {
-        Some(operation) => operation,
-        None => package::only_operation(&application)?,
-    };
-    let wanted = wanted(&client, &arguments)?;
-    let vm = vm::ensure(&client, &application.id, &wanted).context("installing the package")?;
-    let inputs = files.iter_mut().map(|file| job::grant(&client, file)).collect::<anyhow::Result<_>>()?;
-    let mut request = request(vm.id, operation, inputs, &mut arguments);
-    arguments.terms.apply(&client, &mut request)?;
-    let is_command = application.application_type == COMMAND;
-    if is_command {
-        request.parameters = arguments.terms.command_parameters();
-    } else {
-        arguments.terms.refuse_for_job()?;
+    // Before anything is sent: a file that is none must not leave half of it behind.
+    let items = arguments.fan.items()?;
+    let (application, request) = arguments.workload.prepare(&client)?;
+    if let Some(items) = items {
+        return array::run_over(context, &client, &application, arguments.fan.request(request, items));
     }
-
+    let is_command = application.application_type == COMMAND;
     let started = client.execute(&request, 0)?;
     let talk = context.talk;
     crate::say!("{}", talk.faint(&format!("{} {}: {}", application.name, application.version, started.id)));
     let followed = if is_command {
-        flow::command(&client, &started.id, arguments.terms.streams_stdin(), talk)
+        flow::command(&client, &started.id, arguments.workload.terms.streams_stdin(), talk)
     } else {
         follow::follow(&client, &started.id, talk)
     };
@@ -132,7 +157,7 @@ fn application(client: &Client, component: &str) -> anyhow::Result<CatalogApplic
 }
 
 /// A vm's limits cap what a lease gives, so in a given lease the vm's memory is the lease's.
-fn wanted(client: &Client, arguments: &Arguments) -> anyhow::Result<vm::Wanted> {
+fn wanted(client: &Client, arguments: &Workload) -> anyhow::Result<vm::Wanted> {
     let memory = match &arguments.alloc {
         None => arguments.memory,
         Some(id) => client.allocation(id)?.resources.memory_bytes.map(Bytes),
@@ -144,7 +169,7 @@ fn request(
     vm_asset_id: String,
     operation: String,
     inputs: Vec<Input>,
-    arguments: &mut Arguments,
+    arguments: &mut Workload,
 ) -> ExecuteVm {
     let parameters = match arguments.params.take() {
         Some(members) => members,
@@ -227,13 +252,13 @@ mod tests {
     use clap::Parser;
     use serde_json::json;
 
-    fn parse(line: &str) -> Arguments {
+    fn parse(line: &str) -> Workload {
         let line = std::iter::once("hypermesh").chain(line.split_whitespace());
         let crate::cli::Command::Run(arguments) = crate::cli::Cli::try_parse_from(line).unwrap().command
         else {
             panic!("not the command run");
         };
-        arguments
+        arguments.workload
     }
 
     #[test]

@@ -46,9 +46,10 @@ impl Mesh {
         }
     }
 
-    /// Tells the loop that the next alarm or the room may have changed.
+    /// Tells the loop, and arrays that found no room, that the next alarm or the room may have changed.
     pub(crate) fn wake_life(&self) {
         self.life.notify_one();
+        self.arrays.room.notify_waiters();
     }
 
     async fn ring(self, at: Timestamp, alarm: Alarm, id: LeaseId) {

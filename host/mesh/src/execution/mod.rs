@@ -72,7 +72,7 @@ impl Mesh {
         };
         let (lease, entered, slot) = self.lease_for(by, &asset, &vm, &request)?;
         let execution = Execution {
-            id: ExecutionId::generate(),
+            id: request.id.unwrap_or_else(ExecutionId::generate),
             vm_asset_id: asset.id.clone(),
             package: package.id.clone(),
             lease_id: lease.id.clone(),
@@ -207,7 +207,7 @@ impl Mesh {
         }
     }
 
-    fn package_of(&self, asset: &Asset, vm: &VmSpec) -> Result<Package, MeshError> {
+    pub(crate) fn package_of(&self, asset: &Asset, vm: &VmSpec) -> Result<Package, MeshError> {
         let id = vm.package.as_ref().ok_or_else(|| MeshError::Conflict {
             detail: format!("vm `{}` has no package; make one with catalog_metadata.catalog_id", asset.id),
         })?;
@@ -364,7 +364,12 @@ impl Mesh {
     }
 }
 
-fn operation(request: &ExecuteRequest, vm: &VmSpec, package: &Package) -> Result<String, MeshError> {
+/// The operation that a request means.
+pub(crate) fn operation(
+    request: &ExecuteRequest,
+    vm: &VmSpec,
+    package: &Package,
+) -> Result<String, MeshError> {
     let name = if request.operation.is_empty() { &vm.entrypoint } else { &request.operation };
     let known: Vec<&str> = package.operations.iter().map(|o| o.name.as_str()).collect();
     if known.contains(&name.as_str()) {

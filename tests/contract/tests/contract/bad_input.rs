@@ -5,13 +5,13 @@ use crate::session::document;
 use hypermesh_harness::Node;
 use hypermesh_tests_contract::document::{Document, Operation};
 use hypermesh_tests_contract::{schema, wrong};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Ids that name nothing: unknown, not UTF-8, NUL, a way out of a folder, another notation, far too long.
 const STRANGE_IDS: [&str; 8] = ["nothing-here", "%00", "%FF%FE", "..", "a%2F..%2Fb", "UPPER", "%20", "-dash"];
 
 /// Members that are numbers.
-const NUMBERS: [&str; 12] = [
+const NUMBERS: [&str; 15] = [
     "amount",
     "duration",
     "timeout",
@@ -24,6 +24,9 @@ const NUMBERS: [&str; 12] = [
     "pids",
     "pid",
     "leases",
+    "history_limit",
+    "parallelism",
+    "max_failures",
 ];
 
 /// Larger than the largest JSON body.
@@ -41,6 +44,8 @@ struct Holdings {
     blobs: usize,
     tokens: usize,
     volumes: usize,
+    schedules: usize,
+    arrays: usize,
 }
 
 #[track_caller]
@@ -57,6 +62,8 @@ fn holdings(node: &Node) -> Holdings {
         blobs: count("/api/v1/blobs"),
         tokens: count("/api/v1/tokens"),
         volumes: count("/api/v1/volumes"),
+        schedules: count("/api/v1/schedules"),
+        arrays: count("/api/v1/vm/arrays"),
     }
 }
 
@@ -134,13 +141,32 @@ fn right(operation: Operation<'_>) -> Value {
         ("post", "/api/v1/catalog/install") => {
             json!({ "catalog_id": "pkg-none", "privacy_level": "private", "resource_limits": limits })
         }
-        ("post", "/api/v1/vm/execute") => json!({
-            "vm_asset_id": "vm-none", "operation": "run", "parameters": { "a": 1 }, "timeout": 10,
-            "cpu_time_limit": 10, "requires_consensus": false, "allocation_duration": 60, "allocation_id": "lease-none",
-            "inputs": [{ "name": "a", "digest": "0".repeat(64) }]
+        ("post", "/api/v1/vm/execute") => execution(),
+        ("post", "/api/v1/vm/arrays") => json!({
+            "execution": execution(), "items": [{ "a": 1 }], "matrix": { "b": [1, "x"] },
+            "range": { "name": "c", "first": 1, "last": 9, "step": 2 }, "parallelism": 2, "max_failures": 3
         }),
+        ("post", "/api/v1/schedules") => Value::Object(schedule()),
+        ("patch", "/api/v1/schedules/{id}") => Value::Object(schedule()),
         (method, path) => panic!("{method} {path} takes JSON; add a right body of it here"),
     }
+}
+
+fn execution() -> Value {
+    json!({
+        "vm_asset_id": "vm-none", "operation": "run", "parameters": { "a": 1 }, "timeout": 10,
+        "cpu_time_limit": 10, "requires_consensus": false, "allocation_duration": 60, "allocation_id": "lease-none",
+        "inputs": [{ "name": "a", "digest": "0".repeat(64) }]
+    })
+}
+
+fn schedule() -> Map<String, Value> {
+    let all = json!({
+        "name": "nightly", "execution": execution(), "at": "2030-01-02T03:04:05Z", "cron": "0 3 * * *",
+        "time_zone": "Europe/Berlin", "enabled": false, "concurrency": "forbid", "catch_up": "skip",
+        "starts_at": "2030-01-02T03:04:05Z", "ends_at": "2031-01-02T03:04:05Z", "history_limit": 5
+    });
+    all.as_object().cloned().unwrap_or_default()
 }
 
 /// The operations that take a JSON body, each with its schema and a right body.

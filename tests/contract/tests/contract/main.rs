@@ -4,5 +4,6 @@ mod bad_input;
 mod coverage;
 mod depth;
 mod exchange;
+mod later;
 mod schemathesis;
 mod session;

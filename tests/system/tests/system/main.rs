@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod arrays;
 mod attach;
 mod catalog;
 mod cli;
@@ -38,6 +39,7 @@ mod refusals;
 mod registry;
 mod reservations;
 mod resize;
+mod schedules;
 mod security;
 mod storage;
 mod tour;
