@@ -34,6 +34,9 @@ pub enum EventKind {
     ExecutionAdopted,
     ExecutionRetried,
     ExecutionEnded,
+    ServiceStarted,
+    ServiceAdopted,
+    ServiceEnded,
 }
 
 impl EventKind {
@@ -65,6 +68,9 @@ impl EventKind {
             Self::ExecutionAdopted => "execution_adopted",
             Self::ExecutionRetried => "execution_retried",
             Self::ExecutionEnded => "execution_ended",
+            Self::ServiceStarted => "service_started",
+            Self::ServiceAdopted => "service_adopted",
+            Self::ServiceEnded => "service_ended",
         }
     }
 }

@@ -103,6 +103,8 @@ ids! {
     ExecutionId, "exec";
     /// A package in the catalog.
     CatalogId, "pkg";
+    /// A service: an HTTP guest that is served.
+    ServiceId, "svc";
 }
 
 /// The UUID of a GPU as NVML prints it, e.g. `GPU-8f9…`.

@@ -12,6 +12,7 @@ pub mod execution;
 pub mod id;
 pub mod lease;
 pub mod package;
+pub mod service;
 pub mod time;
 pub mod units;
 
@@ -23,8 +24,11 @@ pub use execution::{
     Attempt, Cause, Execution, ExecutionLimits, ExecutionRequest, ExecutionStatus, FolderGrant, HostGrant,
     InputFile, LogLine, MAX_BACKOFF_SECONDS, OutputFile, ResourceUsage, Retries, Stdin,
 };
-pub use id::{AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, Subject};
+pub use id::{
+    AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, ServiceId, Subject,
+};
 pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
 pub use package::{Capability, Operation, Package, World};
+pub use service::{InvalidServiceName, Service, ServiceName, ServiceStatus, ServiceTerms, ServiceUsage};
 pub use time::Timestamp;
 pub use units::{Bytes, InvalidUnit, MilliCpu};

@@ -16,6 +16,7 @@ mod notation;
 pub mod problem;
 pub mod queue;
 pub mod quotas;
+pub mod services;
 pub mod system;
 pub mod tokens;
 pub mod volumes;
