@@ -28,10 +28,11 @@ pub enum EngineError {
     /// It imports what this host doesn't offer. Names every such import.
     #[error("the component imports what this host does not offer: {}", list(.0))]
     ForbiddenImports(Vec<Capability>),
-    /// It exports neither world.
+    /// It exports no world that this host runs.
     #[error(
-        "the component exports neither `hypermesh:guest/handler@0.1` (a job) nor `hypermesh:guest/validation@0.1` \
-         (a validator); it exports {}", names(.exports)
+        "the component exports none of `hypermesh:guest/handler@0.1` (a job), `hypermesh:guest/validation@0.1` \
+         (a validator), `wasi:cli/run@0.2` (a command) and `wasi:http/incoming-handler@0.2` (HTTP); it exports {}",
+        names(.exports)
     )]
     MissingExport {
         /// What it exports instead.

@@ -5,6 +5,7 @@
 use crate::JobSpec;
 use crate::bindings::job::exports::hypermesh::guest::handler;
 use crate::host::OutputLimitReached;
+use crate::profile::MAX_WASM_STACK;
 use crate::run::Returned;
 use hypermesh_model::{Bytes, Cause, Operation, OutputFile};
 use serde::de::IgnoredAny;
@@ -50,6 +51,9 @@ pub(crate) fn answer(returned: Returned, outputs: Vec<OutputFile>, spec: &JobSpe
                 Err(error) => Err(guest_error(format!("the result is not JSON: {error}"), limit)),
             }
         }
+        Returned::ExitCode(0) => Ok(Answer::Completed { result: r#"{"exit_code":0}"#.to_owned(), outputs }),
+        // wasi:cli/exit takes a result or a code of 8 bits.
+        Returned::ExitCode(code) => Err(Cause::ExitCode { code: u8::try_from(code).unwrap_or(1) }),
         Returned::Error(error) => Err(guest_error(
             match error {
                 handler::JobError::UnknownOperation => "unknown operation".to_owned(),
@@ -106,7 +110,16 @@ pub(crate) fn cause(error: &wasmtime::Error, denied: Option<Bytes>, spec: &JobSp
         return Cause::GuestMemory { limit: spec.memory_limit, wanted };
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>();
-    let message = match error.downcast_ref::<Trap>() {
+    let frames = || backtrace.map(frames).unwrap_or_default();
+    let trap = error.downcast_ref::<Trap>();
+    match (trap, spec.fuel) {
+        (Some(Trap::OutOfFuel), Some(limit)) => return Cause::Fuel { limit },
+        (Some(Trap::StackOverflow), _) => {
+            return Cause::Stack { limit: Bytes(MAX_WASM_STACK as u64), backtrace: frames() };
+        }
+        _ => {}
+    }
+    let message = match trap {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),
     };
@@ -114,10 +127,7 @@ pub(crate) fn cause(error: &wasmtime::Error, denied: Option<Bytes>, spec: &JobSp
     if backtrace.is_none() && message.contains(HOSTCALL_FUEL) {
         return Cause::OutputLimit { limit: spec.result_bytes_limit };
     }
-    Cause::Trap {
-        message: cut(message, MAX_TEXT_BYTES),
-        backtrace: backtrace.map(frames).unwrap_or_default(),
-    }
+    Cause::Trap { message: cut(message, MAX_TEXT_BYTES), backtrace: frames() }
 }
 
 /// A backtrace as lines, innermost first, without its heading.

@@ -12,9 +12,9 @@ use crate::error::MeshError;
 use crate::execution::{Folder, MIN_EXECUTION_MEMORY};
 use crate::internal::{Child, ChildEnd};
 use crate::requests::{NewPackage, NewVm};
-use hypermesh_engine::{EngineError, JobCall, JobOutcome, JobSpec, Vetted};
+use hypermesh_engine::{EngineError, Profile, Vetted};
 use hypermesh_model::{
-    Asset, AssetType, BlobDigest, Bytes, CatalogId, EventKind, ExecutionId, MilliCpu, Operation, Package,
+    Asset, AssetType, BlobDigest, Bytes, CatalogId, EventKind, ExecutionId, Operation, Package,
     PrivacyLevel, Subject, Timestamp, VmLimits, World, error_chain,
 };
 use hypermesh_sandbox::{Entry, Limits};
@@ -35,12 +35,12 @@ const COMPILE_MEMORY: Bytes = Bytes::mib(2048);
 const COMPILE_DEADLINE: Duration = Duration::from_secs(180);
 /// Machine code of one component. Measured: 33 MB for 12 MB of component.
 const MAX_COMPILED: Bytes = Bytes::mib(512);
-/// Wall time in which a guest must say what it can do.
-const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
-/// Memory in which it must.
-const DESCRIBE_MEMORY: Bytes = Bytes::mib(128);
 /// Threads of a child: the runtime's and the compiler's.
 const CHILD_PIDS: u32 = 64;
+
+/// How the compile process is told whether fuel is to be counted.
+const METERED: &str = "metered";
+const PLAIN: &str = "plain";
 
 /// EX_SOFTWARE of sysexits(3): the compile process failed, and not because of the component.
 const CANNOT_COMPILE: u8 = 70;
@@ -66,11 +66,12 @@ pub(crate) enum CompileReport {
 
 /// The compile process's main function: component in, machine code and report out. Returns the exit code.
 pub fn compile_main(args: Vec<OsString>) -> u8 {
-    let [component, compiled, report] = match <[OsString; 3]>::try_from(args) {
-        Ok(paths) => paths.map(PathBuf::from),
+    let [profile, component, compiled, report] = match <[OsString; 4]>::try_from(args) {
+        Ok(arguments) => arguments,
         Err(_) => return 64,
     };
-    match compile_to(&component, &compiled, &report) {
+    let profile = if profile == METERED { Profile::Metered } else { Profile::Plain };
+    match compile_to(profile, component.as_ref(), compiled.as_ref(), report.as_ref()) {
         Ok(()) => 0,
         Err(message) => {
             // The node reads it and logs it.
@@ -81,12 +82,12 @@ pub fn compile_main(args: Vec<OsString>) -> u8 {
 }
 
 /// Compiles in this process, once it is in its cgroup. A component's fault is a report; an error is ours.
-fn compile_to(component: &Path, compiled: &Path, report: &Path) -> Result<(), String> {
+fn compile_to(profile: Profile, component: &Path, compiled: &Path, report: &Path) -> Result<(), String> {
     Entry::from_environment()
         .and_then(|entry| hypermesh_sandbox::enter(&entry))
         .map_err(|e| error_chain(&e))?;
     let bytes = fs::read(component).map_err(|e| format!("reading the component: {e}"))?;
-    let found = match hypermesh_engine::vet_and_compile(&bytes) {
+    let found = match hypermesh_engine::vet_and_compile(&bytes, profile) {
         Ok((vetted, code)) => {
             fs::write(compiled, code).map_err(|e| format!("writing the code: {e}"))?;
             CompileReport::Admitted(vetted)
@@ -160,10 +161,11 @@ impl Mesh {
         if self.tables.packages.len() >= MAX_PACKAGES {
             return Err(MeshError::Conflict { detail: format!("the catalog holds {MAX_PACKAGES} packages") });
         }
-        let vetted = self.compile(&upload.digest).await?;
+        let vetted = self.compile(&upload.digest, Profile::Plain).await?;
         let operations = match vetted.world {
-            World::Job => self.describe(&upload.digest).await?,
-            World::Validator => Vec::new(),
+            World::Job => self.ask_operations(&upload.digest).await?,
+            World::Command => vec![command_operation()],
+            World::Validator | World::Http => Vec::new(),
         };
         let package = Package {
             id: CatalogId::generate(),
@@ -209,7 +211,7 @@ impl Mesh {
             let detail = format!("a vm needs at least {MIN_EXECUTION_MEMORY} of memory");
             return Err(MeshError::unfit("resource_limits.max_memory", detail));
         }
-        self.compiled(&package.digest).await?;
+        self.compiled(&package.digest, Profile::Plain).await?;
         let entrypoint = match package.operations.as_slice() {
             [only] => only.name.clone(),
             _ => String::new(),
@@ -241,35 +243,55 @@ impl Mesh {
     ///
     /// # Errors
     /// As for the compile.
-    pub(crate) async fn compiled(&self, digest: &BlobDigest) -> Result<PathBuf, MeshError> {
-        let path = self.compiled_path(digest);
+    pub(crate) async fn compiled(&self, digest: &BlobDigest, profile: Profile) -> Result<PathBuf, MeshError> {
+        let path = self.compiled_path(digest, profile);
         if !path.exists() {
-            self.compile(digest).await?;
+            self.compile(digest, profile).await?;
         }
         Ok(path)
     }
 
-    fn compiled_path(&self, digest: &BlobDigest) -> PathBuf {
-        self.settings.data_dir.join("compiled").join(&self.engine_hash).join(format!("{digest}.cwasm"))
+    fn compiled_path(&self, digest: &BlobDigest, profile: Profile) -> PathBuf {
+        let [plain, metered] = &self.engine_hashes;
+        let hash = match profile {
+            Profile::Plain => plain,
+            Profile::Metered => metered,
+        };
+        self.settings.data_dir.join("compiled").join(hash).join(format!("{digest}.cwasm"))
     }
 
-    async fn compile(&self, digest: &BlobDigest) -> Result<Vetted, MeshError> {
-        let work = self.scratch()?;
-        let result = self.compile_in(digest, work.path()).await;
+    async fn compile(&self, digest: &BlobDigest, profile: Profile) -> Result<Vetted, MeshError> {
+        let work = Folder::of(&self.settings.data_dir.join("work"), &ExecutionId::generate());
+        let result = self.compile_in(digest, profile, work.path()).await;
         work.remove()?;
         result
     }
 
-    async fn compile_in(&self, digest: &BlobDigest, work: &Path) -> Result<Vetted, MeshError> {
+    async fn compile_in(
+        &self,
+        digest: &BlobDigest,
+        profile: Profile,
+        work: &Path,
+    ) -> Result<Vetted, MeshError> {
         let fault = |e: io::Error| MeshError::internal("compiling a component")(Box::new(e));
         fs::create_dir_all(work).map_err(fault)?;
         let (code, report) = (work.join("code"), work.join("report.json"));
         let component = self.blobs.path(Receiving::Component, digest);
         let child = Child {
-            args: vec!["__compile".into(), component.into(), code.clone().into(), report.clone().into()],
+            args: vec![
+                "__compile".into(),
+                if profile == Profile::Metered { METERED } else { PLAIN }.into(),
+                component.into(),
+                code.clone().into(),
+                report.clone().into(),
+            ],
             cwd: work.to_owned(),
             stderr: fs::File::create(work.join("stderr.txt")).map_err(fault)?,
-            limits: child_limits(None, COMPILE_MEMORY),
+            limits: Limits {
+                memory: Some(COMPILE_MEMORY),
+                pids: Some(CHILD_PIDS),
+                ..Limits::default()
+            },
             largest_file: MAX_COMPILED,
             deadline: COMPILE_DEADLINE,
         };
@@ -290,7 +312,7 @@ impl Mesh {
                 reasons,
             }),
             CompileReport::Admitted(vetted) => {
-                let target = self.compiled_path(digest);
+                let target = self.compiled_path(digest, profile);
                 fs::create_dir_all(target.parent().unwrap_or(work)).map_err(fault)?;
                 fs::File::open(&code).and_then(|f| f.sync_data()).map_err(fault)?;
                 fs::rename(code, target).map_err(fault)?;
@@ -298,59 +320,22 @@ impl Mesh {
             }
         }
     }
-
-    /// Asks a component, in a worker with limits, which operations it has.
-    async fn describe(&self, digest: &BlobDigest) -> Result<Vec<Operation>, MeshError> {
-        let work = self.scratch()?;
-        let result = self.describe_in(digest, &work).await;
-        work.remove()?;
-        result
-    }
-
-    async fn describe_in(&self, digest: &BlobDigest, work: &Folder) -> Result<Vec<Operation>, MeshError> {
-        work.prepare(&[], &self.blobs)?;
-        work.write_job(&JobSpec {
-            cwasm: self.compiled_path(digest),
-            call: JobCall::Describe,
-            memory_limit: Bytes(DESCRIBE_MEMORY.0 / 2),
-            inputs: Vec::new(),
-            folder: None,
-            output_dir: work.outputs(),
-            output_bytes_limit: Bytes(1),
-            result_bytes_limit: Bytes::mib(1),
-            log_bytes_limit: Bytes::mib(1),
-        })?;
-        let child = Child {
-            args: vec!["__worker".into(), work.path().into()],
-            cwd: work.path().to_owned(),
-            stderr: work.create_stderr()?,
-            limits: child_limits(Some(MilliCpu(1000)), DESCRIBE_MEMORY),
-            largest_file: Bytes::mib(16),
-            deadline: DESCRIBE_DEADLINE,
-        };
-        let end = self.run_child(child).await?;
-        refuse_end(&end, "`describe`", DESCRIBE_MEMORY, DESCRIBE_DEADLINE)?;
-        match work.read_outcome() {
-            Some(JobOutcome::Described(operations)) => Ok(operations),
-            Some(JobOutcome::Failed { cause, .. }) => Err(MeshError::Unprocessable {
-                detail: "the component failed when it was asked for its operations".into(),
-                reasons: vec![serde_json::to_string(&cause).unwrap_or_default()],
-            }),
-            Some(JobOutcome::Completed { .. }) | None => {
-                Err(MeshError::internal("describing a component")(work.stderr().into()))
-            }
-        }
-    }
-
-    fn scratch(&self) -> Result<Folder, MeshError> {
-        let work = Folder::of(&self.settings.data_dir.join("work"), &ExecutionId::generate());
-        work.remove()?;
-        Ok(work)
-    }
 }
 
-fn child_limits(cpu: Option<MilliCpu>, memory: Bytes) -> Limits {
-    Limits { cpu, memory: Some(memory), pids: Some(CHILD_PIDS), ..Limits::default() }
+/// What a command can do: run. Its arguments and environment are parameters, so that it is executed as a job is.
+fn command_operation() -> Operation {
+    Operation {
+        name: "run".into(),
+        description: "Runs the command; its standard output is at /stdout".into(),
+        parameters: json!({
+            "type": "object",
+            "properties": {
+                "arguments": { "type": "array", "items": { "type": "string" } },
+                "environment": { "type": "object", "additionalProperties": { "type": "string" } },
+            },
+            "additionalProperties": false,
+        }),
+    }
 }
 
 fn refuse_end(end: &ChildEnd, what: &str, memory: Bytes, deadline: Duration) -> Result<(), MeshError> {
@@ -361,8 +346,7 @@ fn refuse_end(end: &ChildEnd, what: &str, memory: Bytes, deadline: Duration) -> 
         })
     };
     match end {
-        // Exit code 1 of a worker is a guest's failure; its outcome says which.
-        ChildEnd::Exited { code: Some(0 | 1) } => Ok(()),
+        ChildEnd::Exited { code: Some(0) } => Ok(()),
         ChildEnd::Exited { code } => refused(format!("ended without an answer (exit code {code:?})")),
         ChildEnd::OutOfMemory => refused(format!("needed more than {memory}")),
         ChildEnd::TimedOut => refused(format!("took longer than {} s", deadline.as_secs())),

@@ -208,7 +208,25 @@ pub enum Cause {
         /// What the kernel had counted.
         used_ms: u64,
     },
-    /// The result or an output file was larger than allowed.
+    /// The guest's code took more fuel than it was given. Fuel is counted by executed instruction: same component, same
+    /// input, same count.
+    Fuel {
+        /// How much it was given.
+        limit: u64,
+    },
+    /// The guest's calls nested deeper than its stack holds.
+    Stack {
+        /// The size of the stack.
+        limit: Bytes,
+        /// The WebAssembly backtrace, innermost first.
+        backtrace: Vec<String>,
+    },
+    /// A command ended with an exit code that says failure.
+    ExitCode {
+        /// The code, 1 to 255. A guest that only says that it failed, as WASI has it, gives 1.
+        code: u8,
+    },
+    /// The result, the standard output or the output files were larger than allowed.
     OutputLimit {
         /// The limit.
         limit: Bytes,

@@ -4,14 +4,30 @@ use crate::{BlobDigest, Bytes, CatalogId, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The world of `wit/` that a component targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The world that a component targets: of `wit/`, or one of WASI's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum World {
     /// `hypermesh:guest/job`: operation and parameters in, result out.
     Job,
     /// `hypermesh:guest/validator`: no imports at all.
     Validator,
+    /// `wasi:cli/command`: a program with arguments, environment, standard streams and an exit code.
+    Command,
+    /// `wasi:http/proxy`: answers HTTP requests, an instance a request.
+    Http,
+}
+
+impl World {
+    /// Its name as it stands in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Job => "job",
+            Self::Validator => "validator",
+            Self::Command => "command",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// One import of a component, and what it lets the guest do.

@@ -51,7 +51,7 @@ pub struct CatalogApplication {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// `job` or `validator`: the world that it targets.
+    /// `job`, `validator`, `command` or `http`: the world that it targets.
     #[serde(rename = "type")]
     pub application_type: String,
     /// What runs it: `wasm-component`.

@@ -46,15 +46,11 @@ fn is_version(version: &str) -> bool {
 
 /// A package as a caller sees it; `installed` is the vm that was installed last from it.
 pub(crate) fn shown(package: Package, installed: Option<Asset>) -> CatalogApplication {
-    let world = match package.world {
-        World::Job => "job",
-        World::Validator => "validator",
-    };
     CatalogApplication {
         id: package.id.into(),
         name: package.name,
         version: package.version,
-        application_type: world.to_owned(),
+        application_type: package.world.name().to_owned(),
         adapter: "wasm-component".to_owned(),
         status: if installed.is_some() { "installed" } else { "available" }.to_owned(),
         description: package.description,

@@ -263,6 +263,9 @@ fn sentence(cause: &Cause) -> String {
         Cause::CpuTime { limit_ms, used_ms } => {
             format!("it used {used_ms} ms of CPU time; its limit is {limit_ms} ms")
         }
+        Cause::Fuel { limit } => format!("it used up its fuel of {limit}"),
+        Cause::Stack { limit, backtrace: _ } => format!("its calls nested deeper than its stack of {limit}"),
+        Cause::ExitCode { code } => format!("it ended with exit code {code}"),
         Cause::OutputLimit { limit } => format!("it wrote more than its limit of {limit}"),
         Cause::ExitCode { code } => format!("it exited with code {code}"),
         Cause::Fuel { limit } => format!("it used all its fuel, {limit} units"),

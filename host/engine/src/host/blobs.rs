@@ -3,15 +3,15 @@
 //! A guest names files by the names of its execution and never by a path. Its mistakes come back to it as errors; an
 //! output over the limit ends it, since a truncated output would look like a whole one.
 
-use super::JobState;
+use super::{GuestState, OutputLimitReached, OutputMeter};
 use crate::JobSpec;
 use crate::bindings::job::hypermesh::guest::blobs::{Blob, BlobError, Host, HostInput, HostOutput};
 use hypermesh_model::{Bytes, OutputFile};
-use std::fs::{File, OpenOptions};
+use rustix::fs::{Mode, OFlags, openat};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
-use thiserror::Error;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use wasmtime::component::Resource;
 
 /// The most that one read gives, in bytes.
@@ -22,13 +22,6 @@ const MAX_OUTPUTS: u32 = 64;
 const MAX_OPEN: u32 = 64;
 /// The longest name of an output, in bytes: half of what file systems take, so that a suffix fits.
 const MAX_NAME_BYTES: usize = 128;
-
-/// The outputs together would have passed their limit.
-#[derive(Debug, Error)]
-#[error("the outputs are over the limit of {limit}")]
-pub(crate) struct OutputLimitReached {
-    pub(crate) limit: Bytes,
-}
 
 /// An open input. Reading is at an offset that the guest gives.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -47,24 +40,22 @@ pub struct OpenOutput {
 
 /// The files of one run.
 pub(super) struct Blobs {
-    inputs: Vec<(String, PathBuf)>,
-    output_dir: PathBuf,
+    names: Vec<String>,
+    inputs: Option<OwnedFd>,
+    output_dir: Option<OwnedFd>,
     outputs: Vec<OutputFile>,
     open: u32,
-    written: u64,
-    limit: Bytes,
+    meter: OutputMeter,
 }
 
 impl Blobs {
-    pub(super) fn new(spec: &JobSpec) -> Self {
-        Self {
-            inputs: spec.inputs.clone(),
-            output_dir: spec.output_dir.clone(),
-            outputs: Vec::new(),
-            open: 0,
-            written: 0,
-            limit: spec.output_bytes_limit,
-        }
+    pub(super) fn new(
+        spec: &JobSpec,
+        inputs: Option<OwnedFd>,
+        output_dir: Option<OwnedFd>,
+        meter: OutputMeter,
+    ) -> Self {
+        Self { names: spec.inputs.clone(), inputs, output_dir, outputs: Vec::new(), open: 0, meter }
     }
 
     pub(super) fn outputs(&self) -> Vec<OutputFile> {
@@ -82,12 +73,18 @@ impl Blobs {
 
     fn open_input(&mut self, name: &str) -> Result<OpenInput, BlobError> {
         self.check_open()?;
-        let granted = self.inputs.iter().find(|(known, _)| known == name);
-        let (_, path) = granted.ok_or_else(|| BlobError::NotFound(name.to_owned()))?;
-        let file = File::open(path).map_err(io_error)?;
+        let granted = self.names.iter().position(|known| known == name);
+        let file = self.input(granted.ok_or_else(|| BlobError::NotFound(name.to_owned()))?).map_err(io_error)?;
         let size = file.metadata().map_err(io_error)?.len();
         self.open += 1;
         Ok(OpenInput { file, size })
+    }
+
+    /// Opens the file of input number `index`, which is all of its name.
+    fn input(&self, index: usize) -> io::Result<File> {
+        let folder = self.inputs.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(openat(folder, index.to_string(), flags, Mode::empty())?))
     }
 
     fn create_output(&mut self, name: String) -> Result<OpenOutput, BlobError> {
@@ -96,9 +93,10 @@ impl Blobs {
         if self.outputs.len() >= MAX_OUTPUTS as usize {
             return Err(BlobError::TooMany(MAX_OUTPUTS));
         }
-        let created =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.output_dir.join(&name));
-        let file = created.map_err(|error| {
+        let folder = self.output_dir.as_ref().ok_or_else(|| io_error(io::ErrorKind::NotFound.into()))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let created = openat(folder, &name, flags, Mode::RUSR | Mode::WUSR).map_err(io::Error::from);
+        let file = created.map(File::from).map_err(|error| {
             if error.kind() == io::ErrorKind::AlreadyExists {
                 BlobError::AlreadyExists(name.clone())
             } else {
@@ -112,11 +110,7 @@ impl Blobs {
 
     /// Counts bytes of an output before they are written.
     fn count(&mut self, index: usize, length: u64) -> Result<(), OutputLimitReached> {
-        let written = self.written.saturating_add(length);
-        if written > self.limit.0 {
-            return Err(OutputLimitReached { limit: self.limit });
-        }
-        self.written = written;
+        self.meter.count(length)?;
         if let Some(output) = self.outputs.get_mut(index) {
             output.size.0 += length;
         }
@@ -124,12 +118,12 @@ impl Blobs {
     }
 }
 
-impl Host for JobState {
+impl Host for GuestState {
     fn inputs(&mut self) -> wasmtime::Result<Vec<Blob>> {
-        let blob = |(name, path): &(String, PathBuf)| -> wasmtime::Result<Blob> {
-            Ok(Blob { name: name.clone(), size: std::fs::metadata(path)?.len() })
+        let blob = |(index, name): (usize, &String)| -> wasmtime::Result<Blob> {
+            Ok(Blob { name: name.clone(), size: self.blobs.input(index)?.metadata()?.len() })
         };
-        self.blobs.inputs.iter().map(blob).collect()
+        self.blobs.names.iter().enumerate().map(blob).collect()
     }
 
     fn open(&mut self, name: String) -> wasmtime::Result<Result<Resource<OpenInput>, BlobError>> {
@@ -147,7 +141,7 @@ impl Host for JobState {
     }
 }
 
-impl HostInput for JobState {
+impl HostInput for GuestState {
     fn size(&mut self, input: Resource<OpenInput>) -> wasmtime::Result<u64> {
         Ok(self.table.get(&input)?.size)
     }
@@ -169,7 +163,7 @@ impl HostInput for JobState {
     }
 }
 
-impl HostOutput for JobState {
+impl HostOutput for GuestState {
     fn write(
         &mut self,
         output: Resource<OpenOutput>,

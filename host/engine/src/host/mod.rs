@@ -1,53 +1,63 @@
-//! What a running guest reaches: the state behind the imports of world `job`, and the linker that offers them.
+//! What a running guest reaches: the state behind its imports, and the linker that offers them.
 //!
-//! The guest runs as a future on the thread of [`run`](crate::run). What it logs goes to an [`Outbox`], and the guest
+//! The guest runs as a future on the thread of [`Loaded::run`](crate::Loaded::run). What it logs goes to an [`Outbox`], and the guest
 //! then yields once, so that the thread delivers the outbox before the guest goes on: events arrive while a guest runs
 //! and none pile up, without a second thread.
 
 mod blobs;
+mod folders;
 mod limiter;
 mod lines;
+mod meter;
+mod network;
 mod outbox;
 mod progress;
+mod stdin;
 mod stdio;
 
-pub(crate) use blobs::OutputLimitReached;
 #[expect(unreachable_pub, reason = "the generated bindings re-export them")]
 pub use blobs::{OpenInput, OpenOutput};
 pub(crate) use limiter::MemoryLimiter;
+pub(crate) use meter::{OutputLimitReached, OutputMeter};
 pub(crate) use outbox::Outbox;
 
 use crate::bindings::job::Job;
 use crate::bindings::job::hypermesh::guest::{logging, progress as progress_import};
-use crate::{JobSpec, LEASE_FOLDER};
+use crate::{Call, Handles, JobSpec};
 use blobs::Blobs;
+use folders::FolderError;
 use hypermesh_model::OutputFile;
-use std::path::PathBuf;
+use network::Grants;
+use std::io;
 use std::time::Instant;
-use stdio::GuestStream;
+use stdin::Stdin;
+use stdio::{LogStream, RawStream};
 use thiserror::Error;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Host objects (open files, streams, pollables) that a guest may hold at once.
 pub(crate) const MAX_HANDLES: usize = 1024;
 /// The most random bytes in one call.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
-/// The folder of a lease that a guest can't be given.
+/// What a guest can't be given.
 #[derive(Debug, Error)]
-#[error("the granted folder {} cannot be opened", path.display())]
-pub(crate) struct FolderError {
-    path: PathBuf,
-    #[source]
-    source: wasmtime::Error,
+pub(crate) enum GrantError {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error("cannot use the descriptor of standard input")]
+    Stdin(#[source] io::Error),
+    #[error("cannot use the descriptor of standard output")]
+    Stdout(#[source] io::Error),
 }
 
 /// The state of one run.
-pub(crate) struct JobState {
+pub(crate) struct GuestState {
     /// The limit on memory, which also knows whether it denied any.
     pub(crate) memory: MemoryLimiter,
+    grants: Grants,
     outbox: Outbox,
     throttle: progress::Throttle,
     blobs: Blobs,
@@ -55,29 +65,42 @@ pub(crate) struct JobState {
     wasi: WasiCtx,
 }
 
-impl JobState {
+impl GuestState {
+    /// Call it in the tokio runtime that the guest will run in.
+    ///
     /// # Errors
-    /// When the granted folder can't be opened.
-    pub(crate) fn new(spec: &JobSpec, outbox: &Outbox) -> Result<Self, FolderError> {
+    /// When what was granted can't be used.
+    pub(crate) fn new(spec: &JobSpec, handles: Handles, outbox: &Outbox) -> Result<Self, GrantError> {
+        let meter = OutputMeter::new(spec.output_bytes_limit);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         // Everything else stays as the builder has it: nothing.
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(GuestStream::new("stdout", outbox))
-            .stderr(GuestStream::new("stderr", outbox))
+        wasi.stdout(LogStream::new("stdout", outbox))
+            .stderr(LogStream::new("stderr", outbox))
             .allow_blocking_current_thread(true)
             .max_random_size(MAX_RANDOM_BYTES);
-        // After the switch for blocking calls: a folder takes over what holds when it is added.
-        if let Some(folder) = &spec.folder {
-            let permissions = if folder.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-            wasi.preopened_dir(&folder.path, LEASE_FOLDER, permissions)
-                .map_err(|source| FolderError { path: folder.path.clone(), source })?;
+        if let Some(descriptor) = handles.stdin {
+            wasi.stdin(Stdin::new(descriptor).map_err(GrantError::Stdin)?);
         }
+        if let Some(descriptor) = handles.stdout {
+            let stdout = RawStream::new(descriptor, meter.clone(), outbox);
+            wasi.stdout(stdout.map_err(GrantError::Stdout)?);
+        }
+        if let Call::Command { arguments, environment } = &spec.call {
+            wasi.args(arguments);
+            environment.iter().for_each(|(name, value)| drop(wasi.env(name, value)));
+        }
+        // After the switch for blocking calls: a folder takes over what holds when it is added.
+        folders::grant(&mut wasi, &spec.folders, handles.folders)?;
+        let grants = Grants::new(&spec.hosts);
+        network::grant(&mut wasi, &grants);
         Ok(Self {
             memory: MemoryLimiter::new(spec.memory_limit),
+            grants,
             outbox: outbox.clone(),
             throttle: progress::Throttle::default(),
-            blobs: Blobs::new(spec),
+            blobs: Blobs::new(spec, handles.inputs, handles.outputs, meter),
             table,
             wasi: wasi.build(),
         })
@@ -97,22 +120,22 @@ impl JobState {
     }
 }
 
-/// A linker with the imports of world `job` and of WASI 0.2.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<JobState>> {
+/// A linker with everything that a guest of any world may import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
-    // This includes sockets. Vetting refuses components that import them, and the context denies their use.
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    Job::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut JobState| state)?;
+    network::link_name_lookup(&mut linker)?;
+    Job::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut GuestState| state)?;
     Ok(linker)
 }
 
-impl WasiView for JobState {
+impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl logging::Host for JobState {
+impl logging::Host for GuestState {
     async fn log(&mut self, level: logging::Level, message: String) {
         let level = match level {
             logging::Level::Trace => "trace",
@@ -128,7 +151,7 @@ impl logging::Host for JobState {
     }
 }
 
-impl progress_import::Host for JobState {
+impl progress_import::Host for GuestState {
     async fn report(&mut self, done: u64, total: Option<u64>, note: String) {
         let report = progress::Report::new(done, total, &note);
         if let Some(report) = self.throttle.offer(report, Instant::now()) {

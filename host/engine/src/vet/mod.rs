@@ -8,12 +8,13 @@ mod imports;
 mod structure;
 
 use crate::bindings::{job, validator};
-use crate::{EngineError, host, profile};
+use crate::{EngineError, Profile, host, profile};
 use hypermesh_model::{Capability, World};
 use serde::{Deserialize, Serialize};
 use structure::Structure;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Precompiled};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 /// What was found out about an accepted component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +34,9 @@ pub fn vet(component: &[u8]) -> Result<Vetted, EngineError> {
         return Err(EngineError::NotAComponent { found });
     }
     let structure = Structure::read(component)?;
-    let world = world(&structure.exports)?;
-    let capabilities = imports::judge(&structure.imports, world);
+    let world = world(&structure.exports)
+        .ok_or_else(|| EngineError::MissingExport { exports: structure.exports.clone() })?;
+    let capabilities = imports::judge(&structure.imports, Some(world));
     let forbidden: Vec<_> = capabilities.iter().filter(|capability| !capability.allowed).cloned().collect();
     if forbidden.is_empty() {
         Ok(Vetted { world, capabilities })
@@ -43,16 +45,17 @@ pub fn vet(component: &[u8]) -> Result<Vetted, EngineError> {
     }
 }
 
-/// Vets and compiles a component. The second value is the artefact for [`JobSpec::cwasm`](crate::JobSpec::cwasm).
+/// Vets and compiles a component. The second value is the artefact for [`Handles::artefact`](crate::Handles::artefact),
+/// for executions that need this profile.
 ///
 /// Compiling takes seconds of CPU for each megabyte and memory to match, and bytes can be made to take more: call it
 /// in a process that can be killed.
 ///
 /// # Errors
 /// [`EngineError`]; [`EngineError::is_refusal`] tells the component's faults from this host's.
-pub fn vet_and_compile(component: &[u8]) -> Result<(Vetted, Vec<u8>), EngineError> {
+pub fn vet_and_compile(component: &[u8], profile: Profile) -> Result<(Vetted, Vec<u8>), EngineError> {
     let vetted = vet(component)?;
-    let engine = profile::engine()?;
+    let engine = profile::engine(profile)?;
     let compiled = Component::new(&engine, component).map_err(EngineError::Invalid)?;
     check_types(&engine, &compiled, vetted.world)?;
     let artefact = compiled.serialize().map_err(EngineError::Engine)?;
@@ -60,19 +63,16 @@ pub fn vet_and_compile(component: &[u8]) -> Result<(Vetted, Vec<u8>), EngineErro
 }
 
 fn check_types(engine: &Engine, component: &Component, world: World) -> Result<(), EngineError> {
+    if world == World::Validator {
+        let pre = Linker::<()>::new(engine).instantiate_pre(component).map_err(EngineError::WrongTypes)?;
+        return validator::ValidatorPre::new(pre).map(drop).map_err(EngineError::WrongTypes);
+    }
+    let linker = host::linker(engine).map_err(EngineError::Engine)?;
+    let pre = linker.instantiate_pre(component).map_err(EngineError::WrongTypes)?;
     match world {
-        World::Job => {
-            let pre = host::linker(engine)
-                .map_err(EngineError::Engine)?
-                .instantiate_pre(component)
-                .map_err(EngineError::WrongTypes)?;
-            job::JobPre::new(pre).map(drop)
-        }
-        World::Validator => {
-            let pre =
-                Linker::<()>::new(engine).instantiate_pre(component).map_err(EngineError::WrongTypes)?;
-            validator::ValidatorPre::new(pre).map(drop)
-        }
+        World::Job => job::JobPre::new(pre).map(drop),
+        World::Command => CommandPre::new(pre).map(drop),
+        World::Http | World::Validator => Ok(()),
     }
     .map_err(EngineError::WrongTypes)
 }
@@ -104,16 +104,19 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The world whose export a component has. One that exports both is a job.
-fn world(exports: &[String]) -> Result<World, EngineError> {
-    let has = |interface| exports.iter().any(|export| imports::is_version_0_1(export, interface));
-    if has("hypermesh:guest/handler") {
-        Ok(World::Job)
-    } else if has("hypermesh:guest/validation") {
-        Ok(World::Validator)
-    } else {
-        Err(EngineError::MissingExport { exports: exports.to_vec() })
-    }
+/// The export by which a component shows its world, and the version of it. The first that is there counts.
+const WORLDS: [(World, &str, &str); 4] = [
+    (World::Job, "hypermesh:guest/handler", "0.1"),
+    (World::Validator, "hypermesh:guest/validation", "0.1"),
+    (World::Http, "wasi:http/incoming-handler", "0.2"),
+    (World::Command, "wasi:cli/run", "0.2"),
+];
+
+fn world(exports: &[String]) -> Option<World> {
+    let shown = |(_, interface, version): &&(World, &str, &str)| {
+        exports.iter().any(|export| imports::is_version(export, interface, version))
+    };
+    WORLDS.iter().find(shown).map(|(world, ..)| *world)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ fn component(text: &str) -> Vec<u8> {
 }
 
 fn refusal(bytes: &[u8]) -> String {
-    let error = vet_and_compile(bytes).unwrap_err();
+    let error = vet_and_compile(bytes, Profile::Plain).unwrap_err();
     assert!(error.is_refusal(), "{error:?}");
     error_chain(&error)
 }
@@ -50,7 +50,7 @@ fn other_formats_are_named() {
 
 #[test]
 fn precompiled_code_is_refused_even_our_own() {
-    let engine = profile::engine().unwrap();
+    let engine = profile::engine(Profile::Plain).unwrap();
     let artefact = engine.precompile_component(&component("(component)")).unwrap();
     assert!(refusal(&artefact).contains("precompiled machine code"));
 }
@@ -101,7 +101,7 @@ fn a_component_without_the_export_says_what_it_exports() {
 #[test]
 fn the_right_name_with_the_wrong_type_does_not_match_its_world() {
     for export in ["hypermesh:guest/handler@0.1.0", "hypermesh:guest/validation@0.1.0"] {
-        let error = vet_and_compile(&with_imports(export, &[])).unwrap_err();
+        let error = vet_and_compile(&with_imports(export, &[]), Profile::Plain).unwrap_err();
         assert!(matches!(error, EngineError::WrongTypes(_)), "{error:?}");
     }
 }
@@ -136,7 +136,7 @@ fn a_validator_without_imports_is_accepted() {
                 (with "verdict" (type $verdict')) (with "validate" (func $validate))))
             (export "hypermesh:guest/validation@0.1.0" (instance $e)))"#,
     );
-    let (vetted, artefact) = vet_and_compile(&bytes).unwrap();
+    let (vetted, artefact) = vet_and_compile(&bytes, Profile::Plain).unwrap();
     assert_eq!((vetted.world, vetted.capabilities.len()), (World::Validator, 0));
     assert!(!artefact.is_empty());
 }
@@ -147,7 +147,7 @@ fn code_that_is_not_valid_is_refused() {
         (core module (func (result i32) i64.const 0))
         (component $empty) (instance $i (instantiate $empty))
         (export "hypermesh:guest/handler@0.1.0" (instance $i)))"#;
-    let error = vet_and_compile(&component(text)).unwrap_err();
+    let error = vet_and_compile(&component(text), Profile::Plain).unwrap_err();
     assert!(matches!(error, EngineError::Invalid(_)), "{error:?}");
     assert!(error_chain(&error).contains("type mismatch"), "{}", error_chain(&error));
 }

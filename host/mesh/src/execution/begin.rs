@@ -188,6 +188,7 @@ async fn prepare(
             cpu_seconds: request.cpu_limit_seconds.map(|seconds| seconds.saturating_add(1)),
             folders: own_folders(&fds).chain(folders).collect(),
             network: !request.network.is_empty(),
+            stderr: fds.at(Role::Stderr),
         };
         let job = serde_json::to_vec(&WorkerJob { spec, roles: fds.roles() })
             .map_err(|e| MeshError::internal("writing a job")(Box::new(e)))?;
@@ -198,9 +199,8 @@ async fn prepare(
 
 /// The folders of the execution itself.
 fn own_folders(fds: &Descriptors) -> impl Iterator<Item = OrderFolder> {
-    let of = |role: Role| fds.roles().iter().position(|r| *r == role);
-    let inputs = of(Role::Inputs).map(|fd| OrderFolder { fd, writable: false });
-    let outputs = of(Role::Outputs).map(|fd| OrderFolder { fd, writable: true });
+    let inputs = fds.at(Role::Inputs).map(|fd| OrderFolder { fd, writable: false });
+    let outputs = fds.at(Role::Outputs).map(|fd| OrderFolder { fd, writable: true });
     inputs.into_iter().chain(outputs)
 }
 
@@ -236,6 +236,7 @@ fn job_spec(
         .map(|grant| GrantedFolder { guest_path: grant.guest_path.clone(), writable: grant.writable });
     Ok(JobSpec {
         call: call(execution, package)?,
+        artefact_owner: rustix::process::geteuid().as_raw(),
         memory_limit: request.limits.memory.unwrap_or(room).min(room),
         fuel: request.limits.fuel,
         output_bytes_limit: request.limits.output.unwrap_or(vm.max_storage).min(vm.max_storage),

@@ -85,6 +85,7 @@ impl Mesh {
                     cpu_seconds: Some(DEADLINE.as_secs()),
                     folders: Vec::new(),
                     network: false,
+                    stderr: fds.at(Role::Stderr),
                 };
                 let worker = slot.parked.start(&order, &job, &fds.borrowed());
                 let worker =
@@ -110,6 +111,7 @@ impl Mesh {
 fn spec() -> JobSpec {
     JobSpec {
         call: Call::Describe,
+        artefact_owner: rustix::process::geteuid().as_raw(),
         memory_limit: Bytes(MEMORY.0 / 2),
         fuel: None,
         output_bytes_limit: Bytes(1),

@@ -12,18 +12,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::net::UnixDatagram;
 
 /// Addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 16;
-
-/// What a worker says to the node.
-pub(super) enum Said {
-    /// One byte.
-    Byte(u8),
-    /// The descriptor on which the kernel tells of its calls.
-    Listener(OwnedFd),
-}
 
 /// The addresses of what was granted.
 ///
@@ -38,20 +29,6 @@ pub(super) async fn resolve(grants: &[HostGrant]) -> Result<Vec<(String, u16, Ve
         resolved.push((host.clone(), *port, found.take(MAX_ADDRESSES).collect()));
     }
     Ok(resolved)
-}
-
-/// What a worker says next; `None` when it says nothing any more.
-pub(super) async fn hear(link: &UnixDatagram) -> Option<Said> {
-    loop {
-        link.ready(Interest::READABLE).await.ok()?;
-        match link.try_io(Interest::READABLE, || hypermesh_sandbox::hear(link)) {
-            Ok(hypermesh_sandbox::Heard::Byte(byte)) => return Some(Said::Byte(byte)),
-            Ok(hypermesh_sandbox::Heard::Descriptor(fd)) => return Some(Said::Listener(fd)),
-            Ok(hypermesh_sandbox::Heard::End) => return None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return None,
-        }
-    }
 }
 
 /// Answers a worker's calls until it has ended.

@@ -7,10 +7,11 @@ use crate::Mesh;
 use crate::error::MeshError;
 use crate::exit::has_ended;
 use hypermesh_model::{Cause, EventKind, Execution, ExecutionStatus, Timestamp, error_chain};
-use hypermesh_sandbox::{PidFd, Worker, WorkerExit};
+use hypermesh_sandbox::{FromWorker, PidFd, Worker, WorkerExit};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::UnixDatagram;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -23,13 +24,20 @@ const EXIT_CODE: Duration = Duration::from_secs(1);
 
 /// A worker that runs.
 pub(super) struct Watched {
-    pidfd: PidFd,
+    process: Process,
     /// How it ended, from the zygote; gone for one that an earlier run of the node started.
     ended: Option<oneshot::Receiver<WorkerExit>>,
-    /// What it says.
-    link: Option<UnixDatagram>,
+    /// Whether it may still say something.
+    speaks: bool,
     /// Where it may connect to.
     allowed: Vec<SocketAddr>,
+}
+
+enum Process {
+    /// With its link in the runtime's epoll.
+    Child(AsyncFd<Worker>),
+    /// An earlier run of the node started it.
+    Adopted(PidFd),
 }
 
 /// How a worker ended.
@@ -49,7 +57,7 @@ impl End {
 
 impl Watched {
     pub(super) fn adopted(pidfd: PidFd) -> Self {
-        Self { pidfd, ended: None, link: None, allowed: Vec::new() }
+        Self { process: Process::Adopted(pidfd), ended: None, speaks: false, allowed: Vec::new() }
     }
 
     pub(super) fn new(
@@ -57,14 +65,16 @@ impl Watched {
         ended: oneshot::Receiver<WorkerExit>,
         allowed: Vec<SocketAddr>,
     ) -> Result<Self, MeshError> {
-        let (pidfd, link) = worker.into_parts();
-        // A sequenced-packet socket is read as a datagram socket is; std has no type of its own for it.
-        let link = std::os::unix::net::UnixDatagram::from(link);
-        let link = link
-            .set_nonblocking(true)
-            .and_then(|()| UnixDatagram::from_std(link))
+        let worker = AsyncFd::with_interest(worker, Interest::READABLE)
             .map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
-        Ok(Self { pidfd, ended: Some(ended), link: Some(link), allowed })
+        Ok(Self { process: Process::Child(worker), ended: Some(ended), speaks: true, allowed })
+    }
+
+    fn pidfd(&self) -> &PidFd {
+        match &self.process {
+            Process::Child(worker) => worker.get_ref().pidfd(),
+            Process::Adopted(pidfd) => pidfd,
+        }
     }
 
     /// Becomes ready when it has ended: with its exit, where that is known.
@@ -72,21 +82,29 @@ impl Watched {
         if let Some(ended) = &mut self.ended {
             let exit = ended.await.ok();
             self.ended = None;
-            if exit.is_some() {
+            if exit.is_some_and(|exit| exit != WorkerExit::default()) {
                 return exit;
             }
         }
-        if let Err(error) = has_ended(&self.pidfd).await {
+        if let Err(error) = has_ended(self.pidfd()).await {
             tracing::warn!(%error, "a worker can't be watched; it is killed");
         }
         None
     }
 
-    /// What it says next. `None`: nothing more.
-    async fn hear(&self) -> Option<network::Said> {
-        match &self.link {
-            Some(link) => network::hear(link).await,
-            None => std::future::pending().await,
+    /// What it says next; never again after it said that it ends.
+    async fn hear(&self) -> FromWorker {
+        let Process::Child(worker) = &self.process else { return std::future::pending().await };
+        loop {
+            let Ok(mut ready) = worker.readable().await else { return FromWorker::Ended };
+            match ready.get_inner().receive() {
+                Ok(Some(said)) => return said,
+                Ok(None) => ready.clear_ready(),
+                Err(error) => {
+                    tracing::warn!(%error, "a worker said what no worker says");
+                    return FromWorker::Ended;
+                }
+            }
         }
     }
 }
@@ -111,15 +129,17 @@ pub(super) async fn watch(
                 exit = Some(ended);
                 break;
             }
-            said = worker.hear() => match said {
-                Some(network::Said::Byte(RUNNING)) => {
+            said = worker.hear(), if worker.speaks => match said {
+                FromWorker::Said(RUNNING) => {
                     execution.status = ExecutionStatus::Running;
                     execution.running_at = Some(Timestamp::now());
                     recorded.due = Some(Instant::now() + SHORT);
                 }
-                Some(network::Said::Byte(_)) => {}
-                Some(network::Said::Listener(fd)) => network::serve(fd, std::mem::take(&mut worker.allowed)),
-                None => worker.link = None,
+                FromWorker::Said(_) => {}
+                FromWorker::Listener(listener) => {
+                    network::serve(listener, std::mem::take(&mut worker.allowed));
+                }
+                FromWorker::Ended => worker.speaks = false,
             },
             cause = driven.stopped_some_time() => {
                 killed_for = Some(cause);
@@ -142,27 +162,15 @@ pub(super) async fn watch(
         }
     }
     if exit.is_none() {
-        kill(mesh, execution, &worker.pidfd).await;
+        kill(mesh, execution, worker.pidfd()).await;
         exit = tokio::time::timeout(EXIT_CODE, worker.exited()).await.ok();
     }
     recorded.ended().await;
     let (exit_code, detail) = match exit.flatten() {
-        Some(WorkerExit { code, signal }) => (code, describe(code, signal)),
+        Some(exit) => (exit.code, format!("the worker ended with {exit}")),
         None => (None, "nobody saw how the worker ended".to_owned()),
     };
     End { exit_code, killed_for, detail }
-}
-
-fn describe(code: Option<i32>, signal: Option<i32>) -> String {
-    match (code, signal) {
-        (Some(code), _) => format!("the worker exited with code {code}"),
-        // SIGSYS, signal(7): what seccomp(2) kills by.
-        (None, Some(31)) => {
-            "the worker was killed for a system call that its jail forbids (SIGSYS)".to_owned()
-        }
-        (None, Some(signal)) => format!("the worker was ended by signal {signal}"),
-        (None, None) => "the worker ended".to_owned(),
-    }
 }
 
 /// The record of a running guest, which nobody waits for: a short guest would be done before its start is on disk.

@@ -75,9 +75,6 @@ impl Given {
             let at = one.iter().position(|(r, _)| *r == role)?;
             Some(one.swap_remove(at).1)
         };
-        if let Some(stderr) = find(Role::Stderr) {
-            rustix::stdio::dup2_stderr(&stderr).map_err(|e| format!("taking stderr: {e}"))?;
-        }
         let missing = |what: &str| format!("no {what} was given");
         Ok(Self {
             log: find(Role::Log).ok_or_else(|| missing("log"))?.into(),

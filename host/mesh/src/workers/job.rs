@@ -59,6 +59,11 @@ impl Descriptors {
         self.roles.clone()
     }
 
+    /// The first one with a role, by index.
+    pub(crate) fn at(&self, role: Role) -> Option<usize> {
+        self.roles.iter().position(|r| *r == role)
+    }
+
     /// The descriptors.
     pub(crate) fn borrowed(&self) -> Vec<BorrowedFd<'_>> {
         self.fds.iter().map(AsFd::as_fd).collect()
