@@ -72,11 +72,7 @@ impl Drop for Mapping {
 ///
 /// # Errors
 /// [`LoadError`]; also for a file that anybody but `owner` or root owns, or that others may write.
-pub(crate) fn load(
-    engine: &Engine,
-    file: &OwnedFd,
-    owner: u32,
-) -> Result<(Component, Mapping), LoadError> {
+pub(crate) fn load(engine: &Engine, file: &OwnedFd, owner: u32) -> Result<(Component, Mapping), LoadError> {
     let stat = fstat(file).map_err(|error| LoadError::Map(error.into()))?;
     let mode = stat.st_mode & 0o7777;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;

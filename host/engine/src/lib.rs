@@ -33,7 +33,5 @@ pub use error::EngineError;
 pub use loaded::Loaded;
 pub use profile::{Profile, compatibility_hash};
 pub use runtime::Runtime;
-pub use spec::{
-    Call, GrantedFolder, GrantedHost, Handles, JobObserver, JobOutcome, JobSpec, LEASE_FOLDER,
-};
+pub use spec::{Call, GrantedFolder, GrantedHost, Handles, JobObserver, JobOutcome, JobSpec, LEASE_FOLDER};
 pub use vet::{Vetted, vet, vet_and_compile};

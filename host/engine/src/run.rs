@@ -64,7 +64,9 @@ pub(crate) enum Returned {
 
 async fn call(guest: &Guest, store: &mut Store<GuestState>, call: &Call) -> wasmtime::Result<Returned> {
     match (guest, call) {
-        (Guest::Job(job), Call::Run { operation, parameters }) => run(job, store, operation, parameters).await,
+        (Guest::Job(job), Call::Run { operation, parameters }) => {
+            run(job, store, operation, parameters).await
+        }
         (Guest::Job(job), Call::Describe | Call::Command { .. } | Call::Http) => describe(job, store).await,
         (Guest::Command(command), _) => execute(command, store).await,
     }

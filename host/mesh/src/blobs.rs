@@ -133,7 +133,8 @@ impl BlobStore {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            // Whoever is granted one reads it as another user; nobody else gets into the node's folder (mode 0700).
+            .mode(0o644)
             .open(&path)
             .map_err(io_fault("making a temporary file"))?;
         Ok(BlobWriter {

@@ -14,8 +14,8 @@ use crate::internal::{Child, ChildEnd};
 use crate::requests::{NewPackage, NewVm};
 use hypermesh_engine::{EngineError, Profile, Vetted};
 use hypermesh_model::{
-    Asset, AssetType, BlobDigest, Bytes, CatalogId, EventKind, ExecutionId, Operation, Package,
-    PrivacyLevel, Subject, Timestamp, VmLimits, World, error_chain,
+    Asset, AssetType, BlobDigest, Bytes, CatalogId, EventKind, ExecutionId, Operation, Package, PrivacyLevel,
+    Subject, Timestamp, VmLimits, World, error_chain,
 };
 use hypermesh_sandbox::{Entry, Limits};
 use hypermesh_store::Batch;
@@ -287,11 +287,7 @@ impl Mesh {
             ],
             cwd: work.to_owned(),
             stderr: fs::File::create(work.join("stderr.txt")).map_err(fault)?,
-            limits: Limits {
-                memory: Some(COMPILE_MEMORY),
-                pids: Some(CHILD_PIDS),
-                ..Limits::default()
-            },
+            limits: Limits { memory: Some(COMPILE_MEMORY), pids: Some(CHILD_PIDS), ..Limits::default() },
             largest_file: MAX_COMPILED,
             deadline: COMPILE_DEADLINE,
         };

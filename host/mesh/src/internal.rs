@@ -5,7 +5,7 @@
 
 use crate::Mesh;
 use crate::error::MeshError;
-use crate::exit::has_ended;
+use crate::ready::has_ended;
 use hypermesh_model::{Bytes, LeaseId};
 use hypermesh_sandbox::{Entry, Limits, WorkerCommand};
 use std::ffi::OsString;

@@ -4,6 +4,7 @@ use hypermesh_model::{
     AssetId, AssetStatus, AssetType, Bytes, CatalogId, CpuMode, GpuUuid, InputFile, IoLimits, LeaseId,
     LogLine, MilliCpu, PrivacyLevel, Terms, Timestamp, VmLimits,
 };
+use hypermesh_model::{ExecutionLimits, FolderGrant, HostGrant, Retries, Stdin};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

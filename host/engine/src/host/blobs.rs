@@ -74,7 +74,8 @@ impl Blobs {
     fn open_input(&mut self, name: &str) -> Result<OpenInput, BlobError> {
         self.check_open()?;
         let granted = self.names.iter().position(|known| known == name);
-        let file = self.input(granted.ok_or_else(|| BlobError::NotFound(name.to_owned()))?).map_err(io_error)?;
+        let file =
+            self.input(granted.ok_or_else(|| BlobError::NotFound(name.to_owned()))?).map_err(io_error)?;
         let size = file.metadata().map_err(io_error)?.len();
         self.open += 1;
         Ok(OpenInput { file, size })

@@ -41,15 +41,17 @@ impl Grants {
     pub(crate) fn endpoints(&self, host: &str, port: u16) -> Vec<SocketAddr> {
         let is = |granted: &&GrantedHost| granted.port == port && granted.host.eq_ignore_ascii_case(host);
         let granted = self.0.iter().filter(is);
-        granted.flat_map(|granted| &granted.addresses).map(|&address| SocketAddr::new(address, port)).collect()
+        granted
+            .flat_map(|granted| &granted.addresses)
+            .map(|&address| SocketAddr::new(address, port))
+            .collect()
     }
 
     /// Whether a connection may go there.
     fn allow(&self, to: SocketAddr) -> bool {
         let ip = to.ip().to_canonical();
         self.0.iter().any(|granted| {
-            granted.port == to.port()
-                && granted.addresses.iter().any(|address| address.to_canonical() == ip)
+            granted.port == to.port() && granted.addresses.iter().any(|address| address.to_canonical() == ip)
         })
     }
 }
@@ -84,7 +86,6 @@ impl Pollable for Addresses {
 }
 
 type Context<'a> = StoreContextMut<'a, GuestState>;
-
 
 /// Replaces the look-up of names.
 pub(super) fn link_name_lookup(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
@@ -124,7 +125,8 @@ pub(super) fn link_name_lookup(linker: &mut Linker<GuestState>) -> wasmtime::Res
     instance.func_wrap(
         "[method]resolve-address-stream.subscribe",
         |mut context: Context<'_>, (addresses,): (Resource<Addresses>,)| {
-            Ok((subscribe(&mut context.data_mut().table, addresses)?,)) as wasmtime::Result<(Resource<DynPollable>,)>
+            Ok((subscribe(&mut context.data_mut().table, addresses)?,))
+                as wasmtime::Result<(Resource<DynPollable>,)>
         },
     )?;
     linker.allow_shadowing(false);

@@ -43,7 +43,11 @@ const OFFERED: &[Offer] = &[
     offer("wasi:random/insecure", "0.2", "draw pseudo-random bytes"),
     offer("wasi:random/insecure-seed", "0.2", "seed its hash tables"),
     offer("wasi:sockets/network", "0.2", "name its network, which reaches the hosts granted to it"),
-    offer("wasi:sockets/instance-network", "0.2", "ask for its network, which reaches the hosts granted to it"),
+    offer(
+        "wasi:sockets/instance-network",
+        "0.2",
+        "ask for its network, which reaches the hosts granted to it",
+    ),
     offer("wasi:sockets/ip-name-lookup", "0.2", "look up the hosts granted to it"),
     offer("wasi:sockets/tcp", "0.2", "open network connections to the hosts granted to it"),
     offer("wasi:sockets/tcp-create-socket", "0.2", "open network connections to the hosts granted to it"),
@@ -77,10 +81,7 @@ fn judge_one(import: &str, world: Option<World>) -> Capability {
         (Some(Offer { meaning, .. }), Some(World::Validator)) => {
             (format!("would {meaning}; a validator imports nothing"), false)
         }
-        (
-            Some(Offer { version, meaning, .. }),
-            Some(World::Job | World::Command | World::Http) | None,
-        ) => {
+        (Some(Offer { version, meaning, .. }), Some(World::Job | World::Command | World::Http) | None) => {
             if is_version(import, name, version) {
                 ((*meaning).to_owned(), true)
             } else {

@@ -177,8 +177,7 @@ async fn prepare(
         let mut folders = Vec::new();
         let granted = request.folders.iter().map(|grant| (grant.path.clone(), grant.writable));
         for (path, writable) in lease_folder.into_iter().map(|path| (path, true)).chain(granted) {
-            let opened: OwnedFd = hypermesh_sandbox::grant_folder(&path, writable, uid)
-                .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?;
+            let opened: OwnedFd = super::folder::open_folder(&path)?;
             folders.push(OrderFolder { fd: fds.add(Role::Folder, opened), writable });
         }
         let order = Order {

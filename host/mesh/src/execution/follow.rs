@@ -5,6 +5,7 @@
 use super::folder::parse_line;
 use crate::Mesh;
 use crate::error::MeshError;
+use crate::ready::readable;
 use crate::requests::LogPage;
 use hypermesh_model::{ExecutionId, LogLine};
 use rustix::fs::inotify;
@@ -13,7 +14,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
@@ -105,7 +105,7 @@ fn read_from(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
 fn watch(path: &Path) -> io::Result<Option<AsyncFd<OwnedFd>>> {
     let events = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     match inotify::add_watch(&events, path, inotify::WatchFlags::MODIFY) {
-        Ok(_) => Ok(Some(AsyncFd::with_interest(events, Interest::READABLE)?)),
+        Ok(_) => Ok(Some(readable(events)?)),
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -126,14 +126,17 @@ impl Mesh {
     fn check_granted(&self, request: &ExecuteRequest) -> Result<(), MeshError> {
         let missing = |member: String, digest: &BlobDigest| {
             let detail = format!("there is no blob `{digest}`; upload it first: POST /api/v1/blobs");
-            MeshError::unfit(member, detail)
+            Err(MeshError::unfit(member, detail))
         };
         for (index, input) in request.inputs.iter().enumerate() {
-            let found = self.blobs.get(Receiving::Blob, &input.digest);
-            found.map_err(|_| missing(format!("inputs[{index}].digest"), &input.digest))?;
+            if self.blobs.get(Receiving::Blob, &input.digest).is_err() {
+                return missing(format!("inputs[{index}].digest"), &input.digest);
+            }
         }
-        if let Stdin::Blob(digest) = &request.stdin {
-            self.blobs.get(Receiving::Blob, digest).map_err(|_| missing("stdin".into(), digest))?;
+        if let Stdin::Blob(digest) = &request.stdin
+            && self.blobs.get(Receiving::Blob, digest).is_err()
+        {
+            return missing("stdin.digest".into(), digest);
         }
         for (index, folder) in request.folders.iter().enumerate() {
             let member = format!("folders[{index}].path");

@@ -5,12 +5,11 @@ use super::worker::RUNNING;
 use super::{network, record};
 use crate::Mesh;
 use crate::error::MeshError;
-use crate::exit::has_ended;
+use crate::ready::{has_ended, readable};
 use hypermesh_model::{Cause, EventKind, Execution, ExecutionStatus, Timestamp, error_chain};
 use hypermesh_sandbox::{FromWorker, PidFd, Worker, WorkerExit};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -65,23 +64,24 @@ impl Watched {
         ended: oneshot::Receiver<WorkerExit>,
         allowed: Vec<SocketAddr>,
     ) -> Result<Self, MeshError> {
-        let worker = AsyncFd::with_interest(worker, Interest::READABLE)
-            .map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
+        let worker = readable(worker).map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
         Ok(Self { process: Process::Child(worker), ended: Some(ended), speaks: true, allowed })
     }
+}
 
+impl Process {
     fn pidfd(&self) -> &PidFd {
-        match &self.process {
-            Process::Child(worker) => worker.get_ref().pidfd(),
-            Process::Adopted(pidfd) => pidfd,
+        match self {
+            Self::Child(worker) => worker.get_ref().pidfd(),
+            Self::Adopted(pidfd) => pidfd,
         }
     }
 
     /// Becomes ready when it has ended: with its exit, where that is known.
-    async fn exited(&mut self) -> Option<WorkerExit> {
-        if let Some(ended) = &mut self.ended {
-            let exit = ended.await.ok();
-            self.ended = None;
+    async fn exited(&self, told: &mut Option<oneshot::Receiver<WorkerExit>>) -> Option<WorkerExit> {
+        if let Some(receiver) = told {
+            let exit = receiver.await.ok();
+            *told = None;
             if exit.is_some_and(|exit| exit != WorkerExit::default()) {
                 return exit;
             }
@@ -94,7 +94,7 @@ impl Watched {
 
     /// What it says next; never again after it said that it ends.
     async fn hear(&self) -> FromWorker {
-        let Process::Child(worker) = &self.process else { return std::future::pending().await };
+        let Self::Child(worker) = self else { return std::future::pending().await };
         loop {
             let Ok(mut ready) = worker.readable().await else { return FromWorker::Ended };
             match ready.get_inner().receive() {
@@ -114,8 +114,9 @@ pub(super) async fn watch(
     mesh: &Mesh,
     execution: &mut Execution,
     driven: &mut Driven,
-    mut worker: Watched,
+    worker: Watched,
 ) -> End {
+    let Watched { process, mut ended, mut speaks, mut allowed } = worker;
     let limit = Duration::from_secs(execution.request.timeout_seconds);
     let begun = execution.started_at.unwrap_or_else(Timestamp::now);
     let deadline = Instant::now() + limit.saturating_sub(begun.until(Timestamp::now()));
@@ -125,11 +126,11 @@ pub(super) async fn watch(
     loop {
         tokio::select! {
             biased;
-            ended = worker.exited() => {
-                exit = Some(ended);
+            how = process.exited(&mut ended) => {
+                exit = Some(how);
                 break;
             }
-            said = worker.hear(), if worker.speaks => match said {
+            said = process.hear(), if speaks => match said {
                 FromWorker::Said(RUNNING) => {
                     execution.status = ExecutionStatus::Running;
                     execution.running_at = Some(Timestamp::now());
@@ -137,9 +138,9 @@ pub(super) async fn watch(
                 }
                 FromWorker::Said(_) => {}
                 FromWorker::Listener(listener) => {
-                    network::serve(listener, std::mem::take(&mut worker.allowed));
+                    network::serve(listener, std::mem::take(&mut allowed));
                 }
-                FromWorker::Ended => worker.speaks = false,
+                FromWorker::Ended => speaks = false,
             },
             cause = driven.stopped_some_time() => {
                 killed_for = Some(cause);
@@ -162,8 +163,8 @@ pub(super) async fn watch(
         }
     }
     if exit.is_none() {
-        kill(mesh, execution, worker.pidfd()).await;
-        exit = tokio::time::timeout(EXIT_CODE, worker.exited()).await.ok();
+        kill(mesh, execution, process.pidfd()).await;
+        exit = tokio::time::timeout(EXIT_CODE, process.exited(&mut ended)).await.ok();
     }
     recorded.ended().await;
     let (exit_code, detail) = match exit.flatten() {

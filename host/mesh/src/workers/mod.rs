@@ -22,6 +22,7 @@ use hypermesh_model::{Bytes, ExecutionId, JailLayer, Lease, LeaseId};
 use hypermesh_sandbox::{Limits, Parked, WorkerExit, Zygote, ZygoteCommand};
 use pool::{Pool, QUIET};
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -61,7 +62,6 @@ pub(crate) struct Slot {
 }
 
 /// The zygote and what is parked.
-#[derive(Debug)]
 pub struct Workers {
     zygote: Mutex<Option<Zygote>>,
     /// One start at a time.
@@ -70,6 +70,15 @@ pub struct Workers {
     leases: Mutex<HashMap<LeaseId, Pool<Slot>>>,
     wake: Notify,
     stopped: AtomicBool,
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers")
+            .field("own", &self.own)
+            .field("leases", &self.leases)
+            .finish_non_exhaustive()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -130,7 +139,7 @@ impl Workers {
             return Some(None);
         }
         let mut leases = lock(&self.leases);
-        leases.iter_mut().find(|(_, pool)| pool.begin_making()).map(|(id, _)| Some(id.clone()))
+        leases.iter_mut().find_map(|(id, pool)| pool.begin_making().then(|| Some(id.clone())))
     }
 
     fn parked(&self, place: Option<&LeaseId>, made: Option<Slot>) -> Option<Slot> {
@@ -257,7 +266,7 @@ impl Mesh {
         self.remove_parked_group(&id).await;
     }
 
-    async fn remove_parked_group(&self, id: &LeaseId) {
+    pub(crate) async fn remove_parked_group(&self, id: &LeaseId) {
         if let Err(error) = self.remove_group(id).await {
             // The next reconciliation finds it as an orphan.
             tracing::warn!(group = %id, error = hypermesh_model::error_chain(&error), "groups of a parked worker stay behind");
