@@ -19,6 +19,7 @@ mod reconcile;
 mod records;
 mod requests;
 mod scrape;
+pub mod service;
 mod start;
 mod tokens;
 mod workers;
@@ -39,6 +40,7 @@ pub use requests::{
     AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,
     LogPage, NewAsset, NewPackage, NewVm, Requirements, Resize,
 };
+pub use service::{Exchange, ExchangeEnd, MAX_SERVICES, ServeRequest, ServiceLogFollower, ServiceView};
 pub use start::{Inner, Orphans, Parts, Settings};
 pub use tokens::{MAX_TOKENS, Role, TokenView};
 

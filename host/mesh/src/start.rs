@@ -8,11 +8,14 @@ use crate::execution::Supervision;
 use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
 use crate::machine::Machine;
 use crate::records::{NodeRecord, WaitingRecord};
+use crate::service::Services;
 use crate::tokens::TokenRecord;
 use crate::workers::Workers;
 use crate::{Changing, Mesh};
 use hypermesh_engine::Profile;
-use hypermesh_model::{Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Subject, Timestamp};
+use hypermesh_model::{
+    Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Service, Subject, Timestamp,
+};
 use hypermesh_sandbox::CgroupBackend;
 use hypermesh_store::{Batch, Store, Table};
 use hypermesh_telemetry::Metrics;
@@ -74,6 +77,7 @@ pub(crate) struct Tables {
     pub(crate) leases: Table<Lease>,
     pub(crate) executions: Table<Execution>,
     pub(crate) packages: Table<Package>,
+    pub(crate) services: Table<Service>,
     pub(crate) node: Table<NodeRecord>,
     pub(crate) waiting: Table<WaitingRecord>,
     pub(crate) quotas: Table<QuotaRecord>,
@@ -97,6 +101,7 @@ pub struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) supervision: Supervision,
     pub(crate) workers: Workers,
+    pub(crate) services: Services,
     pub(crate) changing: Changing,
     pub(crate) life: Notify,
     pub(crate) volumes: LeaseFolders,
@@ -165,6 +170,7 @@ impl Mesh {
             leases: store.table().map_err(store_fault)?,
             executions: store.table().map_err(store_fault)?,
             packages: store.table().map_err(store_fault)?,
+            services: store.table().map_err(store_fault)?,
             node: store.table().map_err(store_fault)?,
             waiting: store.table().map_err(store_fault)?,
             quotas: store.table().map_err(store_fault)?,
@@ -188,6 +194,7 @@ impl Mesh {
             started: Instant::now(),
             supervision: Supervision::default(),
             workers: Workers::default(),
+            services: Services::default(),
             changing: Changing::default(),
             life: Notify::new(),
             volumes,
@@ -246,7 +253,9 @@ impl Mesh {
     pub async fn stop(&self) -> Result<(), MeshError> {
         self.draining.store(true, Ordering::Release);
         self.remember_uptime().await?;
+        let stopped = self.stop_services().await;
         self.stop_workers().await;
+        stopped?;
         let live = self.tables.leases.filter(|l| l.status.has_group());
         if live.is_empty() {
             self.blocking_mesh(|mesh| {

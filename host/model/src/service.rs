@@ -6,7 +6,9 @@
 //! There is no state in between: a service holds no process while nobody asks it anything, so it serves as soon as its
 //! record is written, and again after a restart of the node.
 
-use crate::{AssetId, Bytes, CatalogId, FolderGrant, HostGrant, LeaseId, ServiceId, Subject, Timestamp, VmLimits};
+use crate::{
+    AssetId, Bytes, CatalogId, FolderGrant, HostGrant, LeaseId, ServiceId, Subject, Timestamp, VmLimits,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +19,9 @@ const MAX_NAME: usize = 64;
 
 /// A text that names no service.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{value}` is not a service's name: use 1 to 64 of a-z, 0-9 and '-', starting with a letter or digit")]
+#[error(
+    "`{value}` is not a service's name: use 1 to 64 of a-z, 0-9 and '-', starting with a letter or digit"
+)]
 pub struct InvalidServiceName {
     /// What was given, cut to 80 characters.
     pub value: String,
@@ -182,7 +186,10 @@ mod tests {
         usage.add(Some("trap"), Some(7));
         usage.add(Some("abandoned"), None);
         assert_eq!((usage.requests, usage.answered, usage.cpu_time_ns), (4, 1, Some(12)));
-        assert_eq!(usage.failures.into_iter().collect::<Vec<_>>(), [("abandoned".into(), 1), ("trap".into(), 2)]);
+        assert_eq!(
+            usage.failures.into_iter().collect::<Vec<_>>(),
+            [("abandoned".into(), 1), ("trap".into(), 2)]
+        );
     }
 
     proptest! {

@@ -3,7 +3,9 @@
 //! The model's own types get their tables here, since only this crate may give them the trait; what other crates keep
 //! for themselves they implement where they define it.
 
-use hypermesh_model::{Asset, AssetId, CatalogId, Execution, ExecutionId, Lease, LeaseId, Package, Service, ServiceId};
+use hypermesh_model::{
+    Asset, AssetId, CatalogId, Execution, ExecutionId, Lease, LeaseId, Package, Service, ServiceId,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;

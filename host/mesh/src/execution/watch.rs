@@ -32,7 +32,8 @@ pub(super) struct Watched {
     allowed: Vec<SocketAddr>,
 }
 
-enum Process {
+/// A worker's process.
+pub(crate) enum Process {
     /// With its link in the runtime's epoll.
     Child(AsyncFd<Worker>),
     /// An earlier run of the node started it.
@@ -64,13 +65,20 @@ impl Watched {
         ended: oneshot::Receiver<WorkerExit>,
         allowed: Vec<SocketAddr>,
     ) -> Result<Self, MeshError> {
-        let worker = readable(worker).map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
-        Ok(Self { process: Process::Child(worker), ended: Some(ended), speaks: true, allowed })
+        Ok(Self { process: Process::child(worker)?, ended: Some(ended), speaks: true, allowed })
     }
 }
 
 impl Process {
-    fn pidfd(&self) -> &PidFd {
+    /// One that was just given its job.
+    ///
+    /// # Errors
+    /// When the runtime can't watch it.
+    pub(crate) fn child(worker: Worker) -> Result<Self, MeshError> {
+        readable(worker).map(Self::Child).map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))
+    }
+
+    pub(crate) fn pidfd(&self) -> &PidFd {
         match self {
             Self::Child(worker) => worker.get_ref().pidfd(),
             Self::Adopted(pidfd) => pidfd,
@@ -78,7 +86,10 @@ impl Process {
     }
 
     /// Becomes ready when it has ended: with its exit, where that is known.
-    async fn exited(&self, told: &mut Option<oneshot::Receiver<WorkerExit>>) -> Option<WorkerExit> {
+    pub(crate) async fn exited(
+        &self,
+        told: &mut Option<oneshot::Receiver<WorkerExit>>,
+    ) -> Option<WorkerExit> {
         if let Some(receiver) = told {
             let exit = receiver.await.ok();
             *told = None;
@@ -93,7 +104,7 @@ impl Process {
     }
 
     /// What it says next; never again after it said that it ends.
-    async fn hear(&self) -> FromWorker {
+    pub(crate) async fn hear(&self) -> FromWorker {
         let Self::Child(worker) = self else { return std::future::pending().await };
         loop {
             let Ok(mut ready) = worker.readable().await else { return FromWorker::Ended };

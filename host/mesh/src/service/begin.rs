@@ -87,7 +87,9 @@ impl Mesh {
         match (lease.grant.cpu, lease.grant.memory) {
             (Some(_), Some(_)) => Ok(lease),
             _ => Err(MeshError::Conflict {
-                detail: format!("allocation `{id}` must hold cpu and memory: ask for the other one in `requirements`"),
+                detail: format!(
+                    "allocation `{id}` must hold cpu and memory: ask for the other one in `requirements`"
+                ),
             }),
         }
     }

@@ -9,7 +9,8 @@ use crate::Mesh;
 use crate::allocation::Ending;
 use crate::error::MeshError;
 use hypermesh_model::{
-    EventKind, ExecutionId, Lease, LeaseId, LeaseStatus, Service, ServiceName, ServiceStatus, Timestamp, error_chain,
+    EventKind, ExecutionId, Lease, LeaseId, LeaseStatus, Service, ServiceName, ServiceStatus, Timestamp,
+    error_chain,
 };
 use hypermesh_store::Batch;
 use serde_json::json;
@@ -85,8 +86,12 @@ impl Mesh {
 
     /// Drops the oldest ended services beyond [`MAX_ENDED_KEPT`].
     async fn forget_ended_services(&self) -> Result<(), MeshError> {
-        let mut ended: Vec<_> =
-            self.services.all().into_iter().filter(|live| live.record().status == ServiceStatus::Ended).collect();
+        let mut ended: Vec<_> = self
+            .services
+            .all()
+            .into_iter()
+            .filter(|live| live.record().status == ServiceStatus::Ended)
+            .collect();
         ended.sort_by_key(|live| live.record().ended_at);
         for live in ended.iter().take(ended.len().saturating_sub(MAX_ENDED_KEPT)) {
             self.services.remove(live);
@@ -105,13 +110,11 @@ impl Mesh {
 
     pub(super) async fn remove_service_folder(&self, service: &Service) {
         let folder = self.service_folder(service);
-        let removed = self.blocking_mesh(move |_| {
-            match fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(MeshError::internal("removing a service's folder")(Box::new(error)))
-                }
-                Ok(()) | Err(_) => Ok(()),
+        let removed = self.blocking_mesh(move |_| match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(MeshError::internal("removing a service's folder")(Box::new(error)))
             }
+            Ok(()) | Err(_) => Ok(()),
         });
         if let Err(error) = removed.await {
             tracing::warn!(service = %service.name, error = error_chain(&error), "a service's folder stays behind");
@@ -174,7 +177,9 @@ impl Mesh {
                     batch.event(EventKind::ServiceAdopted, service.id.as_str(), event_data(&service));
                     self.commit(batch, "recording an adoption").await?;
                 }
-                Ok(_) | Err(_) => self.end_live(&live, "its allocation ended while the node was down").await?,
+                Ok(_) | Err(_) => {
+                    self.end_live(&live, "its allocation ended while the node was down").await?
+                }
             }
         }
         Ok(())

@@ -33,15 +33,18 @@ pub(super) struct Given {
     pub(super) order: Order,
     pub(super) job: Vec<u8>,
     pub(super) fds: Descriptors,
-    pub(super) kept: Kept,
+    /// Where the request goes in and the answer comes out.
+    pub(super) connection: UnixStream,
+    pub(super) left: Left,
 }
 
-/// The node's ends.
+/// What a worker leaves behind.
 #[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) connection: UnixStream,
+pub(super) struct Left {
     pub(super) log: PipeReader,
+    /// How it ended.
     pub(super) outcome: File,
+    /// Its own words.
     pub(super) stderr: File,
 }
 
@@ -88,7 +91,7 @@ pub(super) fn give(
     let spec = job_spec(mesh, service, lease, network);
     let job = serde_json::to_vec(&WorkerJob { spec, roles: fds.roles() })
         .map_err(|e| MeshError::internal("writing a job")(Box::new(e)))?;
-    Ok(Given { order, job, fds, kept: Kept { connection, log, outcome, stderr } })
+    Ok(Given { order, job, fds, connection, left: Left { log, outcome, stderr } })
 }
 
 /// The folders of a request: where they are, where the guest finds them, and whether it may change what is in them.

@@ -7,13 +7,14 @@
 //! restarted node serves it again by reading its record. It ends with its lease; a lease that was made for it ends with it.
 //!
 //! * `live`: which there are · `turns`: whose turn it is · `begin`: making one · `end`: ending, adopting, remembering
-//! * `request`: one request's worker, from its order to its end · `give`: what that worker gets
+//! * `request`: one request · `give`: what its worker gets · `drive`: that worker, to its end
 //! * `log`, `lines`, `follow`: what the guests log
 //!
 //! Left to others: HTTP itself. What a caller of [`Mesh::begin_exchange`] gets is a socket on which a guest answers one
 //! HTTP/1.1 request.
 
 mod begin;
+mod drive;
 mod end;
 mod follow;
 mod give;
@@ -88,7 +89,8 @@ impl Mesh {
         ServiceView {
             running: live.turns.running(),
             waiting: live.turns.waiting(),
-            memory_per_request: lease.map(|lease| memory_of_each(&lease, &service.terms, service.limits.max_memory)),
+            memory_per_request: lease
+                .map(|lease| memory_of_each(&lease, &service.terms, service.limits.max_memory)),
             dropped_log_lines: live.log.dropped() + service.usage.dropped_log_lines,
             service,
         }
@@ -139,7 +141,9 @@ mod tests {
     #[test]
     fn the_default_vm_serves_eight_at_the_same_time_and_no_more() {
         assert!(check_memory(Bytes::mib(256), &terms(8)).is_ok());
-        assert!(matches!(check_memory(Bytes::mib(256), &terms(9)), Err(MeshError::Unfit { member, .. }) if member == "concurrency"));
+        assert!(
+            matches!(check_memory(Bytes::mib(256), &terms(9)), Err(MeshError::Unfit { member, .. }) if member == "concurrency")
+        );
     }
 
     proptest! {

@@ -1,42 +1,27 @@
-//! One request: a worker from the lease's pool answers it on a socket, and is ended when it may not go on.
+//! One request: its turn, its worker, and what its caller holds of it.
 //!
-//! ```text
-//! given ──its guest ends──────────────▶ ended, answered or failed
-//!   ├──time is over───────────────────▶ killed
-//!   ├──the caller goes away───────────▶ killed
-//!   └──the service or the node stops──▶ killed
-//! ```
-//! A driver task owns the worker from its order to its end, so that it is ended and counted whatever becomes of the
-//! caller; the caller holds an [`Exchange`], whose drop means that nobody wants the answer any more. The turn goes back
-//! when the process has ended; its leaf is removed after that, when nobody waits.
+//! The caller gets an [`Exchange`]: a socket, and news of the guest's end. Its drop means that nobody wants the answer any
+//! more. The worker itself is owned by a task of its own (`drive`).
 
-use super::give::{Given, Kept, MAX_LOG, give};
-use super::lines::Lines;
-use super::live::{Live, Stop};
+use super::drive::{Driver, Place, drive};
+use super::give::{Given, give};
+use super::live::Live;
 use super::turns::{NoTurn, Turn};
 use crate::Mesh;
 use crate::error::MeshError;
-use crate::execution::{Outcome, Watched, WorkerEnd, read_outcome, resolve};
+use crate::execution::resolve;
 use crate::workers::Slot;
-use hypermesh_engine::{JobOutcome, Profile};
-use hypermesh_model::{Cause, ExecutionId, LeaseId, LeaseStatus, ServiceName, ServiceStatus, error_chain};
-use hypermesh_sandbox::FromWorker;
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use hypermesh_engine::Profile;
+use hypermesh_model::{Cause, ExecutionId, Lease, LeaseStatus, ServiceName, ServiceStatus, error_chain};
+use hypermesh_sandbox::{Worker, WorkerExit};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// How long a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The worker's own words.
-const MAX_STDERR: u64 = 4096;
-/// Bytes of a log that are read at once.
-const PIECE: usize = 16 << 10;
 
 /// How a request ended, as its caller needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,64 +85,87 @@ impl Mesh {
     /// turn doesn't come in time, the lease is stopped or ends, or the node stops; faults of the node.
     pub async fn begin_exchange(&self, name: &ServiceName) -> Result<Exchange, MeshError> {
         let live = self.services.get(name)?;
-        let turn = live.turns.take(PATIENCE).await.map_err(|none| self.no_turn(&live, name, none))?;
+        let turn = live.turns.take(PATIENCE).await.map_err(|none| no_turn(&live, none))?;
         // From here on it is finished even if the caller hangs up: then its exchange is dropped, which ends the guest.
-        let (mesh, name) = (self.clone(), name.clone());
-        self.spawned(async move { mesh.give_worker(live, &name, turn).await }).await?
+        let mesh = self.clone();
+        self.spawned(async move { mesh.give_request(live, turn).await }).await?
     }
 
-    fn no_turn(&self, live: &Live, name: &ServiceName, none: NoTurn) -> MeshError {
-        let detail = match none {
-            NoTurn::Closed if live.record().status == ServiceStatus::Ended => {
-                return MeshError::not_found("service", name);
-            }
-            NoTurn::Closed => format!("service `{name}` is stopping"),
-            NoTurn::Full | NoTurn::TooLong => {
-                live.change(|service| service.usage.turned_away += 1);
-                let waiting = live.turns.waiting();
-                format!("service `{name}` is busy: {} requests run, {waiting} wait", live.turns.running())
-            }
-        };
-        MeshError::Busy { detail }
-    }
-
-    async fn give_worker(&self, live: Arc<Live>, name: &ServiceName, turn: Turn) -> Result<Exchange, MeshError> {
+    async fn give_request(&self, live: Arc<Live>, turn: Turn) -> Result<Exchange, MeshError> {
         let service = live.record();
         let lease = self.lease(&service.lease_id)?;
         if lease.status != LeaseStatus::Active {
-            let detail = format!("allocation `{}` of service `{name}` is not active now", lease.id);
+            let detail = format!("allocation `{}` of service `{}` is not active now", lease.id, service.name);
             return Err(MeshError::Busy { detail });
         }
         let package = self.package(&service.package)?;
         let artefact = self.compiled(&package.digest, Profile::Plain).await?;
         let network = resolve(&service.terms.network).await?;
-        let max_body = service.terms.max_body.0;
-        let limit = service.terms.timeout_seconds;
+        let (max_body, limit_seconds) = (service.terms.max_body.0, service.terms.timeout_seconds);
         let (grants, granting) = (network.clone(), lease.clone());
         let given =
             self.blocking_mesh(move |mesh| give(mesh, &service, &granting, artefact, &grants)).await?;
-        let mut slot = self.slot_in(&lease).await?;
-        let mut retry = true;
-        let (worker, ended) = loop {
+        let (worker, ended, place) = self.start_request(&lease, &given).await?;
+        // The worker has its ends; with ours closed, its own are the last.
+        let Given { connection, left, .. } = given;
+        let (answered, hears_answered) = oneshot::channel();
+        let (tell_end, end) = oneshot::channel();
+        let allowed = network.into_iter().flat_map(|(_, _, addresses)| addresses).collect();
+        let driver = Driver {
+            mesh: self.clone(),
+            live,
+            turn,
+            place,
+            memory: lease.grant.memory.unwrap_or_default(),
+            limit_seconds,
+            allowed,
+            answered: hears_answered,
+            tell_end,
+        };
+        tokio::spawn(drive(driver, worker, ended, left));
+        Ok(Exchange { connection: Some(connection), answered: Some(answered), end, max_body })
+    }
+
+    async fn start_request(
+        &self,
+        lease: &Lease,
+        given: &Given,
+    ) -> Result<(Worker, oneshot::Receiver<WorkerExit>, Place), MeshError> {
+        let mut slot = self.slot_in(lease).await?;
+        for retry in [true, false] {
             let Slot { leaf, parked, ended, cpu_before_ns, .. } = slot;
+            let place = Place { lease: lease.id.clone(), leaf, cpu_before_ns };
             match parked.start(&given.order, &given.job, &given.fds.borrowed()) {
-                Ok(worker) => {
-                    slot_of(&lease.id, leaf, cpu_before_ns);
-                    break (worker, ended);
-                }
+                Ok(worker) => return Ok((worker, ended, place)),
                 // Whatever ended it while it was parked: one that was just made has not waited for that.
                 Err(error) if retry => {
-                    tracing::warn!(service = %name, error = error_chain(&error), "a parked worker was gone");
-                    self.remove_leaf(&lease.id, &leaf).await;
-                    retry = false;
+                    tracing::warn!(lease = %lease.id, error = error_chain(&error), "a parked worker was gone");
+                    place.remove(self).await;
                     slot = self.make_slot(&lease.id, ExecutionId::generate().to_string()).await?;
                 }
                 Err(error) => {
-                    self.remove_leaf(&lease.id, &leaf).await;
+                    place.remove(self).await;
                     return Err(MeshError::internal("giving a worker its job")(Box::new(error)));
                 }
             }
-        };
-        todo!()
+        }
+        unreachable!("the second try returns")
+    }
+}
+
+fn no_turn(live: &Live, none: NoTurn) -> MeshError {
+    let service = live.record();
+    match none {
+        NoTurn::Closed if service.status == ServiceStatus::Ended => {
+            MeshError::not_found("service", service.name)
+        }
+        NoTurn::Closed => MeshError::Busy { detail: format!("service `{}` is stopping", service.name) },
+        NoTurn::Full | NoTurn::TooLong => {
+            live.change(|service| service.usage.turned_away += 1);
+            let (running, waiting) = (live.turns.running(), live.turns.waiting());
+            let detail =
+                format!("service `{}` is busy: {running} requests run, {waiting} wait", service.name);
+            MeshError::Busy { detail }
+        }
     }
 }
