@@ -86,6 +86,9 @@ fn compile_to(profile: Profile, component: &Path, compiled: &Path, report: &Path
     Entry::from_environment()
         .and_then(|entry| hypermesh_sandbox::enter(&entry))
         .map_err(|e| error_chain(&e))?;
+    // What it reads is a stranger's: from here on it can only write its two files.
+    let folder = compiled.parent().unwrap_or(compiled);
+    hypermesh_sandbox::confine(&[component], &[folder]).map_err(|e| error_chain(&e))?;
     let bytes = fs::read(component).map_err(|e| format!("reading the component: {e}"))?;
     let found = match hypermesh_engine::vet_and_compile(&bytes, profile) {
         Ok((vetted, code)) => {

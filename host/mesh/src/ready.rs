@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use hypermesh_sandbox::{PidFd, Worker};
+use hypermesh_sandbox::{NetSupervisor, PidFd, Worker};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use tokio::io::Interest;
@@ -27,6 +27,7 @@ pub(crate) trait Steady: AsRawFd {}
 
 impl Steady for OwnedFd {}
 impl Steady for Worker {}
+impl Steady for NetSupervisor {}
 
 /// Registers what owns a descriptor, to wait until it is readable.
 ///

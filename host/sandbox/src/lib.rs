@@ -52,7 +52,7 @@ mod v2_tests;
 
 pub use backend::{CgroupBackend, GroupEntry, TellOom, open};
 pub use error::CgroupError;
-pub use jail::JailError;
+pub use jail::{JailError, NetSupervisor, confine};
 pub use probe::{Finding, probe};
 pub use types::{
     CgroupSettings, CgroupVersion, CpuSet, FoundLease, GpuAccess, GroupPressure, GroupUsage, IoRule, Limits,
@@ -61,6 +61,6 @@ pub use types::{
 pub use types::{Pressure, Stall};
 pub use worker::{Entry, PidFd, ProcessId, WorkerCommand, WorkerProcess, enter, identify, is_alive, spawn};
 pub use zygote::{
-    FromWorker, Order, OrderFolder, Parked, Task, Worker, WorkerExit, Zygote, ZygoteCommand, ZygoteError,
-    zygote_main,
+    FolderError, FromWorker, GrantedFolder, Order, OrderFolder, Parked, Task, Worker, WorkerExit, Zygote,
+    ZygoteCommand, ZygoteError, zygote_main,
 };

@@ -3,7 +3,7 @@
 use super::{assets, check, time};
 use crate::problem::Draft;
 use hypermesh_mesh::{NewPackage, default_limits};
-use hypermesh_model::{self as model, Asset, Package, World};
+use hypermesh_model::{self as model, Asset, Package};
 use hypermesh_wire::catalog::{
     ApplicationRequirements, Capability, CatalogApplication, CatalogQuery, Operation, UploadQuery,
 };

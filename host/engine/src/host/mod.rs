@@ -89,7 +89,9 @@ impl GuestState {
         }
         if let Call::Command { arguments, environment } = &spec.call {
             wasi.args(arguments);
-            environment.iter().for_each(|(name, value)| drop(wasi.env(name, value)));
+            for (name, value) in environment {
+                wasi.env(name, value);
+            }
         }
         // After the switch for blocking calls: a folder takes over what holds when it is added.
         folders::grant(&mut wasi, &spec.folders, handles.folders)?;

@@ -58,10 +58,13 @@ fn read_some(source: &OwnedFd, most: usize) -> io::Result<Option<Bytes>> {
 
 impl Stdin {
     /// Takes the descriptor over. Needs a tokio runtime that is entered and has I/O.
+    #[expect(unsafe_code, reason = "AsyncFd asks for a promise about its descriptor")]
     pub(super) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         let flags = fcntl_getfl(&descriptor)?;
         fcntl_setfl(&descriptor, flags | OFlags::NONBLOCK)?;
-        let source = match AsyncFd::try_with_interest(descriptor, Interest::READABLE) {
+        // SAFETY: the descriptor stays open and the same as long as the `AsyncFd` lives: it owns it, and nothing here
+        // takes it out or replaces it.
+        let source = match unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) } {
             Ok(stream) => Source::Stream(stream),
             Err(error) => {
                 let (descriptor, error) = error.into_parts();

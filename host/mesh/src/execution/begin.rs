@@ -25,7 +25,6 @@ use hypermesh_store::Batch;
 use serde_json::Value;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 
 /// `log.jsonl` and `outcome.json` are a few times their text; the largest single file that a worker may write beside
 /// its outputs.
@@ -152,6 +151,8 @@ async fn prepare(
     let lease_folder = lease.grant.storage.map(|_| mesh.volumes.path(&lease.id));
     // What it writes there is bounded by the folder; a file as large as that must not end the worker (setrlimit(2)).
     let folder_bytes = lease.grant.storage.map_or(0, |size| size.0);
+    let grants = lease_folder.is_some() || !request.folders.is_empty();
+    let zygote = if grants { Some(mesh.zygote().await?) } else { None };
     mesh.blocking_mesh(move |mesh| {
         let io_fault = |e: std::io::Error| MeshError::internal("opening what a worker is given")(Box::new(e));
         let mut fds = Descriptors::default();
@@ -177,7 +178,11 @@ async fn prepare(
         let mut folders = Vec::new();
         let granted = request.folders.iter().map(|grant| (grant.path.clone(), grant.writable));
         for (path, writable) in lease_folder.into_iter().map(|path| (path, true)).chain(granted) {
-            let opened: OwnedFd = super::folder::open_folder(&path)?;
+            let zygote = zygote.as_ref().ok_or_else(|| MeshError::internal("granting a folder")("no zygote".into()))?;
+            let opened = zygote
+                .grant_folder(&path, writable, uid)
+                .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?
+                .fd;
             folders.push(OrderFolder { fd: fds.add(Role::Folder, opened), writable });
         }
         let order = Order {

@@ -70,7 +70,7 @@ pub(crate) fn write_outcome(file: File, mut ended: JobOutcome) -> io::Result<()>
     writer.flush()
 }
 
-pub(super) fn open_folder(path: &Path) -> Result<OwnedFd, MeshError> {
+fn open_folder(path: &Path) -> Result<OwnedFd, MeshError> {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
     rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fault("opening a folder")(e.into()))
 }

@@ -5,9 +5,13 @@
 //! (seccomp user notification), which makes the socket in its own network and connects it, if the address is granted.
 
 use crate::error::MeshError;
+use crate::ready::readable;
 use hypermesh_model::HostGrant;
+use hypermesh_sandbox::{NetSupervisor, Worker};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use tokio::io::unix::AsyncFd;
 
 /// Addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 16;
@@ -31,6 +35,28 @@ pub(crate) async fn resolve(grants: &[HostGrant]) -> Result<Vec<Resolved>, MeshE
 }
 
 /// Answers a worker's calls until it has ended.
-pub(crate) fn serve(listener: OwnedFd, allowed: Vec<SocketAddr>) {
-    drop((listener, allowed));
+pub(super) fn serve(worker: &Worker, listener: OwnedFd, allowed: Vec<SocketAddr>) {
+    let supervisor = NetSupervisor::new(worker, listener, allowed).and_then(readable);
+    match supervisor {
+        Ok(supervisor) => {
+            tokio::spawn(async move {
+                if let Err(error) = serve_to_the_end(&supervisor).await {
+                    tracing::debug!(%error, "a worker's network is no longer served");
+                }
+            });
+        }
+        // Its calls fail then, and the guest is told so.
+        Err(error) => tracing::warn!(%error, "a worker's network can't be served"),
+    }
+}
+
+async fn serve_to_the_end(supervisor: &AsyncFd<NetSupervisor>) -> io::Result<()> {
+    loop {
+        let mut ready = supervisor.readable().await?;
+        if !ready.get_inner().handle_one()? {
+            return Ok(());
+        }
+        // The listener is readable as long as a call waits: the next wait asks the kernel again.
+        ready.clear_ready();
+    }
 }

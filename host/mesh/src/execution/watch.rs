@@ -9,6 +9,7 @@ use crate::ready::{has_ended, readable};
 use hypermesh_model::{Cause, EventKind, Execution, ExecutionStatus, Timestamp, error_chain};
 use hypermesh_sandbox::{FromWorker, PidFd, Worker, WorkerExit};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -85,6 +86,13 @@ impl Process {
         }
     }
 
+    /// Answers its network calls, which come on `listener`, until it has ended.
+    pub(crate) fn serve_network(&self, listener: OwnedFd, allowed: Vec<SocketAddr>) {
+        if let Self::Child(worker) = self {
+            network::serve(worker.get_ref(), listener, allowed);
+        }
+    }
+
     /// Becomes ready when it has ended: with its exit, where that is known.
     pub(crate) async fn exited(
         &self,
@@ -149,7 +157,7 @@ pub(super) async fn watch(
                 }
                 FromWorker::Said(_) => {}
                 FromWorker::Listener(listener) => {
-                    network::serve(listener, std::mem::take(&mut allowed));
+                    process.serve_network(listener, std::mem::take(&mut allowed));
                 }
                 FromWorker::Ended => speaks = false,
             },

@@ -293,7 +293,7 @@ impl Mesh {
     }
 
     /// The zygote; started if there is none.
-    async fn zygote(&self) -> Result<Zygote, MeshError> {
+    pub(crate) async fn zygote(&self) -> Result<Zygote, MeshError> {
         if let Some(zygote) = lock(&self.workers.zygote).clone() {
             return Ok(zygote);
         }

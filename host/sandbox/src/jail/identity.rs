@@ -4,9 +4,7 @@
 //! Without root there is no other user to become: the worker stays the node's user, alone in a user namespace where the
 //! kernel allows one. What it may do there, it gives up as well.
 
-use super::namespaces::Namespaces;
-use super::{JailError, layer};
-use hypermesh_model::JailLayer;
+use super::JailError;
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
@@ -16,24 +14,31 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-/// Whether each lease can have a user of its own.
-pub(super) fn uid_layer(namespaces: &Namespaces) -> JailLayer {
-    let state = match (geteuid().is_root(), &namespaces.users) {
-        (true, None) if has(CapabilitySet::SETUID | CapabilitySet::SETGID) => Ok(()),
-        (true, None) => Err("the node has no CAP_SETUID and CAP_SETGID".to_owned()),
-        (_, _) => Err("the node does not run as root: guests run as its user".to_owned()),
-    };
-    layer("uid", &state, "each worker becomes the user of its order, with no other groups")
+/// Whether a worker may become another user. To be asked before there is a user namespace, in which everybody is root.
+pub(super) fn can_become() -> Result<(), String> {
+    if !geteuid().is_root() {
+        Err("the node does not run as root: guests run as its user".to_owned())
+    } else if has(CapabilitySet::SETUID | CapabilitySet::SETGID) {
+        Ok(())
+    } else {
+        Err("the node has no CAP_SETUID and CAP_SETGID".to_owned())
+    }
 }
 
 fn has(wanted: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
-/// Gives up who this process is; `may_be_watched` keeps it open to the node's eyes where the node is the same user.
-pub(super) fn become_nobody(uid: Option<u32>, may_be_watched: bool) -> Result<(), JailError> {
-    // While it still may: the bounding set and what setuid(2) does.
+/// Takes away every way to get capabilities back; what the process has, it keeps. For the zygote, whose workers inherit it:
+/// some fifty calls that none of them has to make.
+pub(super) fn forswear() -> Result<(), JailError> {
     bound().map_err(JailError::because("bound its capabilities"))?;
+    set_no_new_privs(true).map_err(JailError::because("set no_new_privs"))
+}
+
+/// Gives up who this process is; `may_be_watched` keeps it open to the node's eyes where the node is the same user. After
+/// [`forswear`].
+pub(super) fn become_nobody(uid: Option<u32>, may_be_watched: bool) -> Result<(), JailError> {
     if let Some(uid) = uid {
         let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
         set_thread_groups(&[]).map_err(JailError::because("leave its groups"))?;
@@ -47,11 +52,9 @@ pub(super) fn become_nobody(uid: Option<u32>, may_be_watched: bool) -> Result<()
     if left != nothing {
         return Err(JailError::because("give up all its capabilities")(Errno::PERM));
     }
-    set_no_new_privs(true).map_err(JailError::because("set no_new_privs"))?;
-    if !may_be_watched {
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(JailError::because("stop dumps"))?;
-    }
-    Ok(())
+    // Changing users may have changed it either way.
+    let dumps = if may_be_watched { DumpableBehavior::Dumpable } else { DumpableBehavior::NotDumpable };
+    set_dumpable_behavior(dumps).map_err(JailError::because("set who may look into it"))
 }
 
 /// Empties the bounding and the ambient set and locks the bits by which user 0 would get capabilities. EPERM without
@@ -59,12 +62,15 @@ pub(super) fn become_nobody(uid: Option<u32>, may_be_watched: bool) -> Result<()
 fn bound() -> Result<(), Errno> {
     let fine = |result| match result {
         Err(Errno::PERM) => Ok(()),
-        // A capability that this kernel doesn't have.
-        Err(Errno::INVAL) => Ok(()),
         result => result,
     };
-    for capability in known() {
-        fine(remove_capability_from_bounding_set(capability))?;
+    for bit in 0..u64::BITS {
+        // One at a time, also those that are newer than rustix.
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)) {
+            // This kernel has no more.
+            Err(Errno::INVAL) => break,
+            result => fine(result)?,
+        }
     }
     fine(clear_ambient_capability_set())?;
     let locked = CapabilitiesSecureBits::NO_ROOT
@@ -73,9 +79,4 @@ fn bound() -> Result<(), Errno> {
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
     fine(set_capabilities_secure_bits(locked))
-}
-
-/// One at a time, also those that are newer than our table.
-fn known() -> impl Iterator<Item = CapabilitySet> {
-    (0..64).map(|bit| CapabilitySet::from_bits_retain(1 << bit))
 }

@@ -33,7 +33,7 @@ const PLACE: &str = "/proc";
 pub(super) struct Namespaces {
     /// `None`: not wanted, since the zygote has the rights without.
     pub(super) users: Option<Result<(), String>>,
-    mounts: Result<&'static str, String>,
+    pub(super) mounts: Result<&'static str, String>,
     network: Result<(), String>,
     ipc: Result<(), String>,
     names: Result<(), String>,

@@ -20,6 +20,7 @@
 
 mod child;
 mod error;
+mod folder;
 mod node;
 mod parked;
 mod protocol;
@@ -33,6 +34,7 @@ pub(crate) use protocol::IdMap;
 pub(crate) use sys::{Forked, Own, can_fork_into_group, close_all_but, fork, unshare};
 
 pub use error::ZygoteError;
+pub use folder::{FolderError, GrantedFolder};
 pub use node::{TellEnd, TellEnded, TellParked, Zygote, ZygoteCommand};
 pub use parked::{FromWorker, Parked, Worker};
 pub use protocol::{Order, OrderFolder};

@@ -26,6 +26,8 @@ const HELLO: Duration = Duration::from_secs(10);
 /// How long a user namespace may take: a fork.
 const MAP: Duration = Duration::from_secs(10);
 
+/// User namespaces that are kept: a descriptor each. An execution asks for the same one for each of its folders.
+const KEPT_USERS: usize = 64;
 /// How long a zygote without a socket may take to end.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,8 @@ struct Handle {
     shared: Arc<Shared>,
     id: ProcessId,
     jail: Vec<JailLayer>,
+    /// Those that were asked for lately.
+    users: Mutex<HashMap<IdMap, Arc<OwnedFd>>>,
 }
 
 /// What handle and reader both need.
@@ -119,17 +123,17 @@ impl Zygote {
             Err(error) => {
                 drop(control);
                 let how = end(&mut child);
-                return Err(match error {
-                    ZygoteError::Ended => ZygoteError::NotReady { reason: how },
-                    other => other,
-                });
+                let has_ended = matches!(error, ZygoteError::Ended);
+                return Err(if has_ended { ZygoteError::NotReady { reason: how } } else { error });
             }
         };
         let shared = Arc::new(Shared { control, state: Mutex::default() });
         let reader = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("zygote".to_owned());
         match thread.spawn(move || reader::read(&reader, child, on_end)) {
-            Ok(_detached) => Ok(Self { handle: Arc::new(Handle { shared, id, jail }) }),
+            Ok(_detached) => {
+                Ok(Self { handle: Arc::new(Handle { shared, id, jail, users: Mutex::default() }) })
+            }
             // The child went with the closure; its control socket closes with `shared`, and it ends.
             Err(source) => Err(ZygoteError::Io { what: "start a thread", source }),
         }
@@ -167,8 +171,23 @@ impl Zygote {
         }
     }
 
-    /// A user namespace that shows one user and group of a file system as `ids.to`. Blocks for a fork.
-    pub(crate) fn map(&self, ids: IdMap) -> Result<OwnedFd, ZygoteError> {
+    /// A user namespace that shows one user and group of a file system as `ids.to`, made or kept.
+    pub(super) fn users(&self, ids: IdMap) -> Result<Arc<OwnedFd>, ZygoteError> {
+        let kept = || self.handle.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(users) = kept().get(&ids) {
+            return Ok(Arc::clone(users));
+        }
+        // Not under the lock: it blocks for a fork. Two that ask for the same at once make two.
+        let users = Arc::new(self.map(ids)?);
+        let mut kept = kept();
+        if kept.len() >= KEPT_USERS {
+            kept.clear();
+        }
+        kept.insert(ids, Arc::clone(&users));
+        Ok(users)
+    }
+
+    fn map(&self, ids: IdMap) -> Result<OwnedFd, ZygoteError> {
         let (sender, receiver): (_, Receiver<Result<OwnedFd, String>>) = channel();
         let shared = &self.handle.shared;
         let mut state = shared.state();

@@ -57,7 +57,7 @@ pub struct Order {
     pub cpu_seconds: Option<u64>,
     /// The folders that it may open files in.
     pub folders: Vec<OrderFolder>,
-    /// Whether it may ask the node for TCP connections of the node.
+    /// Whether it may ask the node for TCP connections (see [`crate::NetSupervisor`]).
     pub network: bool,
     /// The descriptor that becomes its standard error, by index; `None`: the zygote's.
     pub stderr: Option<usize>,

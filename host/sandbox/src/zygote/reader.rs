@@ -11,7 +11,7 @@ use super::{Parked, Worker, WorkerExit, ZygoteError};
 use crate::{PidFd, identify};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::Arc;
 
@@ -137,7 +137,12 @@ fn forked(shared: &Shared, park: u64, pid: u32, pidfd: PidFd, link: OwnedFd) {
     let Some(Park::Asked { parked, ended }) = state.parks.remove(&park) else { return };
     let Some(id) = named else {
         drop(state);
-        return parked(Err(ZygoteError::Park { reason: "it ended at once".to_owned() }));
+        // Its last words, if it had time for any.
+        let reason = match first_words(&link, Some(WorkerExit::default())) {
+            Some(Err(reason)) => reason,
+            Some(Ok(())) | None => "it ended at once".to_owned(),
+        };
+        return parked(Err(ZygoteError::Park { reason }));
     };
     let worker = Worker { id, pidfd: Arc::new(pidfd), link };
     state.parks.insert(park, Park::Joining { worker, parked, ended });
@@ -147,18 +152,7 @@ fn forked(shared: &Shared, park: u64, pid: u32, pidfd: PidFd, link: OwnedFd) {
 fn hear_worker(shared: &Shared, park: u64, exit: Option<WorkerExit>) {
     let mut state = shared.state();
     let Some(Park::Joining { worker, .. }) = state.parks.get(&park) else { return };
-    let heard = match socket::receive(worker.link.as_fd()) {
-        Ok(Some(message)) => match message.bytes.split_first() {
-            Some((&READY, [])) => Ok(()),
-            Some((&UNREADY, words)) => Err(String::from_utf8_lossy(words).into_owned()),
-            Some(_) | None => Err("it said something else than that it is ready".to_owned()),
-        },
-        Ok(None) => {
-            Err(exit.map_or_else(|| "it ended before it was ready".to_owned(), |exit| exit.to_string()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock && exit.is_none() => return,
-        Err(error) => Err(error.to_string()),
-    };
+    let Some(heard) = first_words(&worker.link, exit) else { return };
     let Some(Park::Joining { worker, parked, ended }) = state.parks.remove(&park) else { return };
     match heard {
         Ok(()) => {
@@ -170,5 +164,20 @@ fn hear_worker(shared: &Shared, park: u64, exit: Option<WorkerExit>) {
             drop(state);
             parked(Err(ZygoteError::Park { reason }));
         }
+    }
+}
+
+/// Whether a worker says that it is ready; `None` when it has said nothing yet and has not ended.
+fn first_words(link: &OwnedFd, exit: Option<WorkerExit>) -> Option<Result<(), String>> {
+    let silent = || exit.map_or_else(|| "it ended before it was ready".to_owned(), |exit| exit.to_string());
+    match socket::receive(link) {
+        Ok(Some(message)) => Some(match message.bytes.split_first() {
+            Some((&READY, [])) => Ok(()),
+            Some((&UNREADY, words)) => Err(String::from_utf8_lossy(words).into_owned()),
+            Some(_) | None => Err("it said something else than that it is ready".to_owned()),
+        }),
+        Ok(None) => Some(Err(silent())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => exit.map(|_| Err(silent())),
+        Err(error) => Some(Err(error.to_string())),
     }
 }

@@ -96,7 +96,7 @@ impl<'a> Server<'a> {
         let jail = Arc::new(Jail::enter()?);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, control, epoll::EventData::new_u64(CONTROL), epoll::EventFlags::IN)?;
-        socket::send(control, &Tell::Hello { jail: jail.layers().to_vec() }, &[])?;
+        socket::send(control, &Tell::Hello { jail: jail.layers() }, &[])?;
         Ok(Self { control, epoll, jail, workers: HashMap::new() })
     }
 

@@ -100,12 +100,15 @@ pub(crate) fn listen(worker: &Worker) -> Vec<u8> {
             Some(FromWorker::Said(byte)) => said.push(byte),
             Some(FromWorker::Ended) => return said,
             Some(FromWorker::Listener(_)) => {}
-            None => {
-                let limit = PATIENCE.try_into().unwrap();
-                assert!(poll(&mut [PollFd::new(&worker.link(), PollFlags::IN)], Some(&limit)).unwrap() > 0);
-            }
+            None => wait_readable(worker),
         }
     }
+}
+
+/// Until the worker has sent something.
+pub(crate) fn wait_readable(worker: &Worker) {
+    let limit = PATIENCE.try_into().unwrap();
+    assert!(poll(&mut [PollFd::new(&worker.link(), PollFlags::IN)], Some(&limit)).unwrap() > 0);
 }
 
 pub(crate) fn read(mut file: File) -> String {

@@ -1,10 +1,10 @@
 //! Workers are parked, started, told of when they end; and who dies with whom.
 
 use crate::Test;
-use crate::bed::{Bed, OPEN_FILES, PATIENCE, listen, order, read, status};
+use crate::bed::{Bed, OPEN_FILES, PATIENCE, listen, order, read, status, wait_readable};
 use crate::worker::{UNPREPARED, ZYGOTE};
 use hypermesh_sandbox::zygote::{MAX_JOB_BYTES, ZygoteError};
-use hypermesh_sandbox::{GroupEntry, Order, OrderFolder, PidFd, WorkerExit, is_alive};
+use hypermesh_sandbox::{FromWorker, GroupEntry, Order, OrderFolder, PidFd, Worker, WorkerExit, is_alive};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -33,7 +33,8 @@ fn a_worker_does_its_job_and_its_end_is_told(_: &str) {
     assert_eq!(outcome.exit, exit(101), "{}", outcome.printed);
     assert!(outcome.printed.contains("as it was told"), "{}", outcome.printed);
     let long = format!("count {}", "x".repeat(MAX_JOB_BYTES - 6));
-    assert_eq!(bed.run(order(), &long, &[]).exit, exit(255));
+    let outcome = bed.run(order(), &long, &[]);
+    assert_eq!(outcome.exit, exit(255), "{}", outcome.printed);
     let waiting = bed.park();
     let (reader, writer) = std::io::pipe().unwrap();
     let worker = waiting.parked.start(&order(), b"hold", &[reader.as_fd()]).unwrap();
@@ -93,11 +94,8 @@ fn what_is_parked_ends_with_the_zygote(_: &str) {
     assert!(!is_alive(&running.id()));
 }
 
-fn wait_for_say(worker: &hypermesh_sandbox::Worker) -> bool {
-    use hypermesh_sandbox::FromWorker;
-    use rustix::event::{PollFd, PollFlags, poll};
-    let limit = PATIENCE.try_into().unwrap();
-    poll(&mut [PollFd::new(&worker.link(), PollFlags::IN)], Some(&limit)).unwrap();
+fn wait_for_say(worker: &Worker) -> bool {
+    wait_readable(worker);
     matches!(worker.receive().unwrap(), Some(FromWorker::Said(1)))
 }
 

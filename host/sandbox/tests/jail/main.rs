@@ -5,8 +5,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a test prints what it did")]
 
+mod attempts;
 mod bed;
+mod dial;
+mod escape;
+mod folders;
+mod groups;
 mod life;
+mod network;
 mod worker;
 
 use std::os::unix::process::CommandExt;
@@ -28,7 +34,7 @@ fn main() -> ExitCode {
     let is_wanted = |name: &str| {
         arguments.iter().filter(|a| !a.starts_with('-')).all(|filter| name.contains(filter.as_str()))
     };
-    let tests = life::TESTS;
+    let tests = [life::TESTS, escape::TESTS, folders::TESTS, groups::TESTS, network::TESTS].concat();
     let who = if rustix::process::geteuid().is_root() { "root" } else { "a user" };
     for (name, test) in tests.iter().filter(|(name, _)| is_wanted(name)) {
         test(name);
