@@ -19,7 +19,7 @@ pub(crate) use drive::{Begin, drive};
 pub use folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
 pub(crate) use folder::{parse_line, read_outcome};
 pub use follow::{FileFollower, LogFollower};
-pub(crate) use network::{Resolved, resolve, serve};
+pub(crate) use network::{Resolved, resolve};
 pub use supervision::{MAX_LIVE_EXECUTIONS, Supervision};
 pub(crate) use watch::Process;
 

@@ -16,7 +16,7 @@ use super::request::ExchangeEnd;
 use super::turns::Turn;
 use crate::Mesh;
 use crate::error::MeshError;
-use crate::execution::{Process, read_outcome, serve};
+use crate::execution::{Process, read_outcome};
 use hypermesh_engine::JobOutcome;
 use hypermesh_model::{Bytes, Cause, LeaseId, LogLine, error_chain};
 use hypermesh_sandbox::{FromWorker, GroupUsage, Worker, WorkerExit};
@@ -152,7 +152,9 @@ impl Driver {
                 },
                 said = process.hear(), if speaks => match said {
                     FromWorker::Said(_) => {}
-                    FromWorker::Listener(listener) => serve(listener, std::mem::take(&mut self.allowed)),
+                    FromWorker::Listener(listener) => {
+                        process.serve_network(listener, std::mem::take(&mut self.allowed));
+                    }
                     FromWorker::Ended => speaks = false,
                 },
                 () = stopped(&mut stop) => killed = Some(Killed::Stopped),

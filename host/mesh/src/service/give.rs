@@ -11,7 +11,7 @@ use crate::execution::{Resolved, worker_uid};
 use crate::workers::{Descriptors, Role, WorkerJob};
 use hypermesh_engine::{Call, GrantedFolder, GrantedHost, JobSpec, LEASE_FOLDER};
 use hypermesh_model::{Bytes, Lease, Service};
-use hypermesh_sandbox::{Order, OrderFolder};
+use hypermesh_sandbox::{Order, OrderFolder, Zygote};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{self, PipeReader};
@@ -48,13 +48,14 @@ pub(super) struct Left {
     pub(super) stderr: File,
 }
 
-/// Opens everything for one request. Blocks.
+/// Opens everything for one request; folders, where there are any, through the zygote. Blocks.
 pub(super) fn give(
     mesh: &Mesh,
     service: &Service,
     lease: &Lease,
     artefact: PathBuf,
     network: &[Resolved],
+    zygote: Option<&Zygote>,
 ) -> Result<Given, MeshError> {
     let fault = |e: io::Error| MeshError::internal("opening what a worker is given")(Box::new(e));
     let memory_file = |name: &std::ffi::CStr| {
@@ -73,8 +74,11 @@ pub(super) fn give(
     let uid = worker_uid(&lease.id);
     let mut folders = Vec::new();
     for (path, _, writable) in granted(mesh, service, lease) {
-        let opened = hypermesh_sandbox::grant_folder(&path, writable, uid)
-            .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?;
+        let zygote = zygote.ok_or_else(|| MeshError::internal("granting a folder")("no zygote".into()))?;
+        let opened = zygote
+            .grant_folder(&path, writable, uid)
+            .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?
+            .fd;
         folders.push(OrderFolder { fd: fds.add(Role::Folder, opened), writable });
     }
     let order = Order {

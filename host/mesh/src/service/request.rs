@@ -103,8 +103,11 @@ impl Mesh {
         let network = resolve(&service.terms.network).await?;
         let (max_body, limit_seconds) = (service.terms.max_body.0, service.terms.timeout_seconds);
         let (grants, granting) = (network.clone(), lease.clone());
-        let given =
-            self.blocking_mesh(move |mesh| give(mesh, &service, &granting, artefact, &grants)).await?;
+        let grants_folders = lease.grant.storage.is_some() || !service.terms.folders.is_empty();
+        let zygote = if grants_folders { Some(self.zygote().await?) } else { None };
+        let given = self
+            .blocking_mesh(move |mesh| give(mesh, &service, &granting, artefact, &grants, zygote.as_ref()))
+            .await?;
         let (worker, ended, place) = self.start_request(&lease, &given).await?;
         // The worker has its ends; with ours closed, its own are the last.
         let Given { connection, left, .. } = given;
