@@ -11,6 +11,7 @@ pub(crate) mod check;
 pub(crate) mod executions;
 pub(crate) mod nodes;
 pub(crate) mod quotas;
+pub(crate) mod services;
 pub(crate) mod vm;
 
 use hypermesh_model::Timestamp;

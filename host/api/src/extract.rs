@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::TryStreamExt;
-use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, Subject};
+use hypermesh_model::{AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, ServiceName, Subject};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -71,6 +71,7 @@ path_ids! {
     ExecutionId, "execution";
     LeaseId, "allocation";
     NodeId, "node";
+    ServiceName, "service";
 }
 
 impl PathId for Subject {

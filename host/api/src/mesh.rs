@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod nodes;
 pub(crate) mod queue;
 pub(crate) mod quotas;
+pub(crate) mod services;
 pub(crate) mod streams;
 pub(crate) mod system;
 pub(crate) mod tokens;

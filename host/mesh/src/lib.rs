@@ -40,7 +40,9 @@ pub use requests::{
     AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,
     LogPage, NewAsset, NewPackage, NewVm, Requirements, Resize,
 };
-pub use service::{Exchange, ExchangeEnd, MAX_SERVICES, ServeRequest, ServiceLogFollower, ServiceView};
+pub use service::{
+    Exchange, ExchangeEnd, MAX_SERVICES, NO_RESPONSE, ServeRequest, ServiceLogFollower, ServiceView,
+};
 pub use start::{Inner, Orphans, Parts, Settings};
 pub use tokens::{MAX_TOKENS, Role, TokenView};
 

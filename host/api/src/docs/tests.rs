@@ -173,6 +173,7 @@ fn requests_refuse_unknown_members() {
         "AttachProcess",
         "QuotaLimits",
         "CreateToken",
+        "CreateService",
     ] {
         assert_eq!(document["components"]["schemas"][name]["additionalProperties"], false, "{name}");
     }
