@@ -1,4 +1,4 @@
-//! cgroups v1, v2 and hybrid behind one trait, and the worker processes inside them.
+//! cgroups v1, v2 and hybrid behind one trait, the worker processes inside them, and the jail around those.
 //!
 //! ```text
 //! <parent>/hypermesh/<node>/<lease>/<leaf>     limits on the lease, processes only in leaves
@@ -8,7 +8,10 @@
 //! kernel interface holds them is decided once, in [`open`], from what is mounted and writable. Where nothing is, the
 //! backend that it returns keeps no kernel state and says why in every receipt.
 //!
-//! Left to others: which limits a lease gets (mesh), when to kill or remove (node), namespaces, seccomp and Landlock.
+//! A worker that runs a guest is forked by a [`zygote`] and jailed ([`jail`]); a program of ours with a task of its own is
+//! started by name ([`worker`]).
+//!
+//! Left to others: which limits a lease gets (mesh), when to kill or remove (node), what a worker does.
 //! Fails with [`CgroupError`], which names the file and, on a refused write, the value.
 
 mod attach;

@@ -21,6 +21,18 @@ pub(super) fn probe() -> Result<i64, String> {
     sys::landlock_version().map_err(|error| format!("landlock_create_ruleset(2): {error}"))
 }
 
+/// What a version holds back, for people.
+pub(super) fn describe(version: i64) -> String {
+    let mut text = format!("interface {version}: only the granted folders can be opened");
+    if version >= 4 {
+        text += ", no TCP";
+    }
+    if version >= 6 {
+        text += ", no signals and abstract sockets to others";
+    }
+    text
+}
+
 /// Everything denied, nothing granted yet.
 pub(super) fn closed() -> io::Result<RulesetCreated> {
     let closed = || {

@@ -90,8 +90,12 @@ impl Jail {
     /// # Errors
     /// When the machine lacks what no layer is about, such as `/proc`.
     pub(crate) fn enter() -> io::Result<Self> {
-        let uid = identity::can_become();
+        let as_root = identity::can_become();
         let namespaces = Namespaces::enter()?;
+        let uid = match namespaces.users {
+            Some(Ok(())) => as_root.and(Err("there is one user in the user namespace".to_owned())),
+            Some(Err(_)) | None => as_root,
+        };
         identity::forswear().map_err(io::Error::other)?;
         let around =
             seccomp::Around { empty_root: namespaces.mounts.is_ok(), own_pids: namespaces.pids.is_ok() };
@@ -109,10 +113,7 @@ impl Jail {
     pub(crate) fn layers(&self) -> Vec<JailLayer> {
         let always = Ok(());
         let mut layers = self.namespaces.layers();
-        let landlock = self.landlock.as_ref().copied().unwrap_or_default();
-        let files = format!(
-            "interface {landlock}: only the granted folders can be opened, no TCP, no signals to others"
-        );
+        let files = self.landlock.as_ref().copied().map_or_else(|_| String::new(), landlock::describe);
         let programs = self.programs.as_ref().map(|_| ()).map_err(String::clone);
         layers.extend([
             layer(

@@ -1,11 +1,13 @@
-//! Worker processes: started without copying the node, named for ever, waited for and killed through a pidfd.
+//! Programs of ours with a task, such as the compiler: started without copying the node, named for ever, waited for and
+//! killed through a pidfd.
 //!
 //! A worker is started with `posix_spawn` (what `std::process::Command` uses when nothing runs between fork and exec):
 //! the node's page tables are never copied. So everything that must happen before the worker's own code happens in the
 //! worker, in [`enter`], first of all joining its cgroup. A worker outlives a crash of the node on purpose; a restarted
 //! node adopts it by [`ProcessId`].
 //!
-//! Left to others: the limits themselves, namespaces, seccomp, Landlock, what the worker runs.
+//! Guests do not run in these but in workers of the [`crate::zygote`]. Left to others: the limits themselves, what such a
+//! program may do beside them ([`crate::confine`], which it calls after [`enter`]), what it runs.
 
 mod enter;
 mod fds;

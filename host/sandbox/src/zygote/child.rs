@@ -75,6 +75,8 @@ fn get_ready(seed: &Seed) -> Result<(), Failure> {
     close_all_but(&keep);
     umask(Mode::RWXG | Mode::RWXO);
     setsid().map_err(failed("begin a session"))?;
+    // For people who look at the processes of the machine.
+    rustix::thread::set_name(c"guest-worker").map_err(failed("take a name"))?;
     crate::jail::limit_parked().map_err(failed("limit itself"))?;
     socket::send_bytes(&seed.link, &[READY], &[]).map_err(failed("say that it is ready"))
 }

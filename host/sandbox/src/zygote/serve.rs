@@ -62,14 +62,19 @@ pub fn zygote_main<T>(prepare: impl FnOnce() -> Result<T, String>, work: impl Fn
     }
 }
 
-/// Takes the control socket from standard input, and puts `/dev/null` there and on standard output.
+/// Takes the control socket from standard input, and puts `/dev/null` there and on standard output. Leaves the terminal's
+/// session, whose Ctrl-C is meant for the node: it still has workers whose ends it wants to hear.
 fn take_control() -> io::Result<OwnedFd> {
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     rustix::net::sockopt::socket_type(&control)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
-    Ok(control)
+    match rustix::process::setsid() {
+        // Started by hand, as the leader of a group.
+        Ok(_) | Err(rustix::io::Errno::PERM) => Ok(control),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A fork copies the calling thread alone; a lock that another one holds would be held for ever.

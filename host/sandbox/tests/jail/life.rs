@@ -4,15 +4,19 @@ use crate::Test;
 use crate::bed::{Bed, OPEN_FILES, PATIENCE, listen, order, read, status, wait_readable};
 use crate::worker::{UNPREPARED, ZYGOTE};
 use hypermesh_sandbox::zygote::{MAX_JOB_BYTES, ZygoteError};
-use hypermesh_sandbox::{FromWorker, GroupEntry, Order, OrderFolder, PidFd, Worker, WorkerExit, is_alive};
+use hypermesh_sandbox::{
+    FromWorker, GroupEntry, Order, OrderFolder, PidFd, ProcessId, Worker, WorkerExit, is_alive,
+};
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_worker_does_its_job_and_its_end_is_told", a_worker_does_its_job_and_its_end_is_told),
     ("a_parked_worker_holds_nothing_but_its_link", a_parked_worker_holds_nothing_but_its_link),
     ("what_is_parked_ends_with_the_zygote_and_what_runs_does_not", what_is_parked_ends_with_the_zygote),
+    ("what_is_parked_ends_with_the_node_and_what_runs_does_not", what_is_parked_ends_with_the_node),
     ("dropping_the_zygote_ends_what_is_parked_only", dropping_the_zygote_ends_what_is_parked_only),
     ("an_order_that_names_what_is_not_there_is_refused", an_order_that_names_what_is_not_there_is_refused),
     ("a_zygote_that_cannot_prepare_says_why", a_zygote_that_cannot_prepare_says_why),
@@ -92,6 +96,37 @@ fn what_is_parked_ends_with_the_zygote(_: &str) {
     writer.write_all(&[5]).unwrap();
     assert_eq!(runner.ended.recv_timeout(PATIENCE).unwrap(), WorkerExit::default(), "nobody can say how");
     assert!(!is_alive(&running.id()));
+}
+
+/// Argument of this program as a node.
+pub(crate) const NODE: &str = "node";
+
+/// A node: a zygote, a worker that waits, one that runs until standard input ends. Names them and waits to be killed.
+pub(crate) fn node() -> ! {
+    let bed = Bed::new();
+    let (waiting, runner) = (bed.park(), bed.park());
+    let running = runner.parked.start(&order(), b"hold", &[std::io::stdin().as_fd()]).unwrap();
+    assert!(wait_for_say(&running));
+    println!("{}", serde_json::to_string(&[bed.zygote.id(), waiting.parked.id(), running.id()]).unwrap());
+    loop {
+        std::thread::park();
+    }
+}
+
+fn what_is_parked_ends_with_the_node(_: &str) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut node = command.arg(NODE).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(node.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let [zygote, parked, running]: [ProcessId; 3] = serde_json::from_str(&line).unwrap();
+    let watched = [zygote, parked, running].map(|id| PidFd::open(&id).unwrap());
+    let stdin = node.stdin.take();
+    node.kill().unwrap();
+    node.wait().unwrap();
+    assert!(watched[0].wait(PATIENCE).unwrap() && watched[1].wait(PATIENCE).unwrap());
+    assert!(is_alive(&running));
+    drop(stdin);
+    assert!(watched[2].wait(PATIENCE).unwrap(), "it ends when its work does");
 }
 
 fn wait_for_say(worker: &Worker) -> bool {

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod bed;
+mod confined;
 mod dial;
 mod escape;
 mod folders;
@@ -31,10 +32,19 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|first| first == worker::ZYGOTE) {
         return ExitCode::from(worker::zygote());
     }
+    if arguments.first().is_some_and(|first| first == life::NODE) {
+        life::node();
+    }
+    if let [first, task, folder] = arguments.as_slice()
+        && first == confined::CONFINED
+    {
+        return ExitCode::from(confined::work(task, folder));
+    }
     let is_wanted = |name: &str| {
         arguments.iter().filter(|a| !a.starts_with('-')).all(|filter| name.contains(filter.as_str()))
     };
-    let tests = [life::TESTS, escape::TESTS, folders::TESTS, groups::TESTS, network::TESTS].concat();
+    let tests =
+        [life::TESTS, escape::TESTS, folders::TESTS, groups::TESTS, network::TESTS, confined::TESTS].concat();
     let who = if rustix::process::geteuid().is_root() { "root" } else { "a user" };
     for (name, test) in tests.iter().filter(|(name, _)| is_wanted(name)) {
         test(name);
