@@ -16,6 +16,7 @@ mod error;
 mod events;
 mod executions;
 mod nodes;
+mod services;
 mod sse;
 mod transfer;
 mod transport;

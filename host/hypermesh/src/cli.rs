@@ -1,7 +1,8 @@
 //! The command line: what can be asked, with its help. What is done is in `commands`.
 
 use crate::commands::{
-    alloc, api, asset, catalog, completions, config, demo, events, exec, quota, run, serve, token, volume,
+    alloc, api, asset, catalog, completions, config, demo, events, exec, quota, run, serve, service, token,
+    volume,
 };
 use crate::output::Format;
 use clap::{Args, ColorChoice, Parser, Subcommand};
@@ -101,6 +102,9 @@ pub(crate) enum Command {
     Token(token::Command),
     /// Run a WebAssembly component, from a file or from the catalog
     Run(run::Arguments),
+    /// HTTP guests that the node serves
+    #[command(subcommand)]
+    Service(service::Command),
     /// Executions
     #[command(subcommand)]
     Exec(exec::Command),
@@ -166,6 +170,12 @@ mod tests {
             "quota set ann --cpu-millis 2000 --memory 4GiB --storage 0.5GiB --gpus 0 --leases 3",
             "quota remove ann",
             "volume list",
+            "run --http hello.wasm --name hello --detach --concurrency 4 --request-timeout 5s --max-body 1MiB --duration 1d",
+            "run --http hello --alloc L --net localhost:80",
+            "service list",
+            "service show hello",
+            "service logs hello --follow",
+            "service delete hello",
             "volume remove L",
             "token create ann --role operator",
             "token list",

@@ -2,6 +2,7 @@
 
 use crate::executions::{Folder, Host, LogLine};
 use crate::lenient::optional_whole;
+use crate::notation::Size;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -54,7 +55,7 @@ pub struct CreateService {
     pub timeout: u64,
     /// Longest body of a request and of an answer, e.g. `16MiB`, which it is when not given; at most 1 GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(value_type = Option<Size>)]
     pub max_body: Option<String>,
     /// Folders of the node's machine that are granted. The node's operator lists what may be (`grant_folders`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

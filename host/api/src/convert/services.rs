@@ -27,7 +27,10 @@ pub(crate) fn new(body: CreateService) -> Result<ServeRequest, Draft> {
         None => DEFAULT_BODY,
         Some(text) => {
             let size = check::size("max_body", &text)?;
-            Bytes(check::range("max_body", size.0, 1, MAX_BODY.0)?)
+            if size > MAX_BODY {
+                return Err(check::not_granted("max_body", &format!("a body may be up to {MAX_BODY}")));
+            }
+            size
         }
     };
     Ok(ServeRequest {

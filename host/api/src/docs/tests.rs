@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Every route of the contract for port 8446, and those that are added to it.
-const ROUTES: [(&str, &str); 58] = [
+const ROUTES: [(&str, &str); 69] = [
     ("get", "/health"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -64,6 +64,17 @@ const ROUTES: [(&str, &str); 58] = [
     ("get", "/api/v1/tokens"),
     ("post", "/api/v1/tokens"),
     ("delete", "/api/v1/tokens/{name}"),
+    ("get", "/api/v1/services"),
+    ("post", "/api/v1/services"),
+    ("get", "/api/v1/services/{name}"),
+    ("delete", "/api/v1/services/{name}"),
+    ("get", "/api/v1/services/{name}/logs"),
+    ("get", "/api/v1/services/{name}/logs/stream"),
+    ("get", "/guests/{name}/{path}"),
+    ("post", "/guests/{name}/{path}"),
+    ("put", "/guests/{name}/{path}"),
+    ("patch", "/guests/{name}/{path}"),
+    ("delete", "/guests/{name}/{path}"),
 ];
 
 fn document() -> Value {

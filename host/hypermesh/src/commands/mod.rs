@@ -13,6 +13,7 @@ pub(crate) mod exec;
 pub(crate) mod quota;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod service;
 mod status;
 mod story;
 pub(crate) mod token;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Volume(command) => volume::run(&context, command),
         Command::Token(command) => token::run(&context, command),
         Command::Run(arguments) => run::run(&context, arguments),
+        Command::Service(command) => service::run(&context, command),
         Command::Exec(command) => exec::run(&context, command),
         Command::Catalog(command) => catalog::run(&context, command),
         Command::Api(arguments) => api::run(&context, arguments),

@@ -1,9 +1,11 @@
 //! `run`: a component from a file or the catalog, on given files, with limits; its result on stdout.
 //!
 //! Uploads what the node lacks, follows the log, fetches the outputs. A guest that ends without a result is told with
-//! its cause and exits 1. Interrupting this command doesn't end the execution: it says how to.
+//! its cause and exits 1. Interrupting this command doesn't end the execution: it says how to. With `--http` the component
+//! is served instead (`http`).
 
 mod flow;
+mod http;
 pub(crate) mod terms;
 
 use crate::commands::exec;
@@ -70,10 +72,15 @@ pub(crate) struct Arguments {
     output_dir: Option<PathBuf>,
     #[command(flatten)]
     terms: Terms,
+    #[command(flatten)]
+    serving: http::Serving,
 }
 
 /// Runs `run …`.
 pub(crate) fn run(context: &Context, mut arguments: Arguments) -> anyhow::Result<()> {
+    if arguments.serving.http {
+        return http::run(context, arguments);
+    }
     let client = context.client()?;
     let mut files = open_inputs(&arguments.inputs)?;
     let application = application(&client, &arguments.component)?;

@@ -13,7 +13,7 @@ use crate::failpoint::at;
 use hypermesh_engine::Profile;
 use hypermesh_model::{
     Asset, EventKind, Lease, LeaseId, LeaseStatus, MilliCpu, Package, Service, ServiceId, ServiceStatus,
-    ServiceUsage, Subject, Terms, Timestamp, VmLimits, World, error_chain,
+    ServiceTerms, ServiceUsage, Subject, Terms, Timestamp, VmLimits, World, error_chain,
 };
 use hypermesh_planner::Wanted;
 use hypermesh_store::Batch;
@@ -177,11 +177,14 @@ impl Mesh {
             name: request.name,
             vm_asset_id: checked.asset.id,
             package: checked.package.id,
-            limits: checked.limits,
             lease_id: lease.id,
             owns_lease: request.lease.is_none(),
             requester: by.clone(),
-            terms: request.terms,
+            terms: ServiceTerms {
+                timeout_seconds: request.terms.timeout_seconds.min(checked.limits.max_execution_seconds),
+                ..request.terms
+            },
+            limits: checked.limits,
             status: ServiceStatus::Serving,
             end_reason: None,
             created_at: Timestamp::now(),

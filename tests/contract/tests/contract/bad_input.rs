@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const STRANGE_IDS: [&str; 8] = ["nothing-here", "%00", "%FF%FE", "..", "a%2F..%2Fb", "UPPER", "%20", "-dash"];
 
 /// Members that are numbers.
-const NUMBERS: [&str; 12] = [
+const NUMBERS: [&str; 13] = [
     "amount",
     "duration",
     "timeout",
@@ -24,6 +24,7 @@ const NUMBERS: [&str; 12] = [
     "pids",
     "pid",
     "leases",
+    "concurrency",
 ];
 
 /// Larger than the largest JSON body.
@@ -41,6 +42,7 @@ struct Holdings {
     blobs: usize,
     tokens: usize,
     volumes: usize,
+    services: usize,
 }
 
 #[track_caller]
@@ -57,6 +59,7 @@ fn holdings(node: &Node) -> Holdings {
         blobs: count("/api/v1/blobs"),
         tokens: count("/api/v1/tokens"),
         volumes: count("/api/v1/volumes"),
+        services: count("/api/v1/services"),
     }
 }
 
@@ -127,6 +130,12 @@ fn right(operation: Operation<'_>) -> Value {
             "vm_asset_id": "vm-none", "operation": "run", "parameters": { "a": 1 }, "timeout": 10,
             "cpu_time_limit": 10, "requires_consensus": false, "allocation_duration": 60, "allocation_id": "lease-none",
             "inputs": [{ "name": "a", "digest": "0".repeat(64) }]
+        }),
+        ("post", "/api/v1/services") => json!({
+            "name": "hello", "vm_asset_id": "vm-none", "allocation_id": "lease-none", "allocation_duration": 60,
+            "concurrency": 2, "timeout": 10, "max_body": "1MiB",
+            "folders": [{ "path": "/srv", "guest_path": "/data", "writable": false }],
+            "network": [{ "host": "localhost", "port": 80 }]
         }),
         (method, path) => panic!("{method} {path} takes JSON; add a right body of it here"),
     }

@@ -3,6 +3,7 @@
 
 use crate::depth;
 use crate::exchange::{self, Payload};
+use crate::services;
 use crate::session::{Session, document, has_shape};
 use hypermesh_artifacts::{HASH_FILES, THUMBNAIL};
 use hypermesh_harness::{Answer, Node};
@@ -62,6 +63,7 @@ fn every_operation_answers_as_documented() {
     let package = catalog(&mut session);
     vm(&mut session, &package);
     executions(&mut session);
+    services::all(&mut session, &node);
     events(&mut session, &node);
     unbuilt(&mut session);
     let unused = session.unused();

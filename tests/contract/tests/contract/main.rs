@@ -5,4 +5,5 @@ mod coverage;
 mod depth;
 mod exchange;
 mod schemathesis;
+mod services;
 mod session;

@@ -36,6 +36,8 @@ mod refusals;
 mod reservations;
 mod resize;
 mod security;
+mod services;
 mod storage;
 mod tour;
 mod usage;
+mod web;
