@@ -40,7 +40,7 @@ pub struct StoredBlob {
 
 /// The folders of a node's files.
 #[derive(Debug, Clone)]
-pub struct BlobStore {
+pub(crate) struct BlobStore {
     root: PathBuf,
     used: Arc<AtomicU64>,
 }
@@ -54,7 +54,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// When a folder can't be made or read.
-    pub fn open(root: &Path) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let store = Self { root: root.to_owned(), used: Arc::default() };
         let incoming = store.incoming();
         if incoming.exists() {
@@ -82,7 +82,7 @@ impl BlobStore {
     }
 
     /// Where a file is or would be.
-    pub fn path(&self, what: Receiving, digest: &BlobDigest) -> PathBuf {
+    pub(crate) fn path(&self, what: Receiving, digest: &BlobDigest) -> PathBuf {
         self.folder(what).join(digest.as_str())
     }
 
@@ -90,7 +90,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// [`MeshError::NotFound`] when it isn't there.
-    pub fn get(&self, what: Receiving, digest: &BlobDigest) -> Result<StoredBlob, MeshError> {
+    pub(crate) fn get(&self, what: Receiving, digest: &BlobDigest) -> Result<StoredBlob, MeshError> {
         let size =
             fs::metadata(self.path(what, digest)).map_err(|_| MeshError::not_found("blob", digest))?.len();
         Ok(StoredBlob { digest: digest.clone(), size: Bytes(size) })
@@ -100,7 +100,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// When the folder can't be read.
-    pub fn all(&self) -> Result<Vec<StoredBlob>, MeshError> {
+    pub(crate) fn all(&self) -> Result<Vec<StoredBlob>, MeshError> {
         let entries = fs::read_dir(self.folder(Receiving::Blob)).map_err(io_fault("listing blobs"))?;
         let mut blobs: Vec<StoredBlob> = entries
             .filter_map(|entry| {
@@ -117,7 +117,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// [`MeshError::NotFound`] when it isn't there.
-    pub fn remove(&self, digest: &BlobDigest) -> Result<(), MeshError> {
+    pub(crate) fn remove(&self, digest: &BlobDigest) -> Result<(), MeshError> {
         let blob = self.get(Receiving::Blob, digest)?;
         fs::remove_file(self.path(Receiving::Blob, digest)).map_err(io_fault("removing a blob"))?;
         self.used.fetch_sub(blob.size.0, Ordering::Relaxed);
@@ -128,7 +128,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// When the temporary file can't be made.
-    pub fn receive(&self, what: Receiving) -> Result<BlobWriter, MeshError> {
+    pub(crate) fn receive(&self, what: Receiving) -> Result<BlobWriter, MeshError> {
         let path = self.incoming().join(uuid::Uuid::now_v7().simple().to_string());
         let file = OpenOptions::new()
             .write(true)

@@ -10,7 +10,7 @@ pub use change::{AttachProcess, Attached, RenewAllocation, ResizeAllocation, Sta
 pub use create::{
     AllocationPlan, AllocationQuery, CreateAllocation, CreateQuery, GpuWish, IoLimits, Requirements, Shortage,
 };
-pub use enforcement::{Enforcement, EnforcementEntry, EnforcementState, LeaseUsage};
+pub use enforcement::{Enforcement, EnforcementEntry, EnforcementState, JailLayer, LeaseUsage};
 pub use shown::{
     Allocation, AllocationStatus, CpuMode, OnExpiry, Phase, Proof, ProofType, QueuePlace, Resources,
 };

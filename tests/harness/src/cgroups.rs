@@ -50,12 +50,26 @@ pub fn of_node(node: &str) -> Vec<PathBuf> {
     tops().into_iter().map(|top| top.join(node)).filter(|dir| dir.is_dir()).collect()
 }
 
-/// The names of the groups that a node holds, over all hierarchies.
+/// The names of the groups that a node holds, over all hierarchies, without those in which a worker only waits.
 pub fn leases_of(node: &str) -> BTreeSet<String> {
-    let groups = of_node(node).into_iter().flat_map(|dir| children(&dir));
-    let names = groups.filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned()));
+    let groups: Vec<PathBuf> = of_node(node).into_iter().flat_map(|dir| children(&dir)).collect();
+    let name = |dir: &PathBuf| Some(dir.file_name()?.to_str()?.to_owned());
+    let parked: BTreeSet<String> = groups.iter().filter(|dir| is_parked(dir)).filter_map(name).collect();
     // What is no lease (the group of all that is not pinned) begins with a dot.
-    names.filter(|name| !name.starts_with('.')).collect()
+    let names = groups.iter().filter_map(name).filter(|name| !name.starts_with('.'));
+    names.filter(|name| !parked.contains(name)).collect()
+}
+
+/// Whether a group's record says that a worker is parked in it.
+fn is_parked(dir: &Path) -> bool {
+    let record = |attribute: &str| {
+        let mut text = vec![0u8; 1024];
+        let read = rustix::fs::getxattr(dir, attribute, &mut text).ok()?;
+        text.truncate(read);
+        Some(text)
+    };
+    let record = record("user.hypermesh.lease").or_else(|| record("trusted.hypermesh.lease"));
+    record.is_some_and(|text| text == b"{\"parked\":true}")
 }
 
 /// The groups directly below one. Empty when there is none: it may go at any time.

@@ -272,9 +272,6 @@ pub(crate) fn sentence(cause: &Cause) -> String {
         Cause::Stack { limit, backtrace: _ } => format!("its calls nested deeper than its stack of {limit}"),
         Cause::ExitCode { code } => format!("it ended with exit code {code}"),
         Cause::OutputLimit { limit } => format!("it wrote more than its limit of {limit}"),
-        Cause::ExitCode { code } => format!("it exited with code {code}"),
-        Cause::Fuel { limit } => format!("it used all its fuel, {limit} units"),
-        Cause::Stack { limit, backtrace: _ } => format!("its stack grew over its limit of {limit}"),
         Cause::Cancelled { by } => format!("cancelled by {by}"),
         Cause::LeaseEnded { lease } => format!("its allocation {lease} ended before it did"),
         Cause::UnknownOperation { known } => {

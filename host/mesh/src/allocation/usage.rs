@@ -2,7 +2,7 @@
 
 use crate::Mesh;
 use crate::error::MeshError;
-use hypermesh_model::{Bytes, EnforcementReceipt, GpuUuid, Lease, LeaseId};
+use hypermesh_model::{Bytes, EnforcementReceipt, GpuUuid, JailLayer, Lease, LeaseId};
 use hypermesh_sandbox::{GroupPressure, GroupUsage};
 
 /// Stands in a path for the name of the leaf that a joiner makes.
@@ -16,6 +16,8 @@ pub struct EnforcementView {
     /// The `cgroup.procs` files to which a process writes `0` to join, all of them, in this order; `{leaf}` in one stands
     /// for a group that the joiner makes below the lease's. Empty once the lease has ended.
     pub join: Vec<String>,
+    /// What is around a guest that runs in it; empty where none can run.
+    pub jail: Vec<JailLayer>,
     /// What was used; `None` once the lease has ended.
     pub usage: Option<LeaseUsage>,
 }
@@ -63,7 +65,8 @@ impl Mesh {
     /// [`MeshError::NotFound`].
     pub async fn enforcement(&self, id: &LeaseId) -> Result<EnforcementView, MeshError> {
         let lease = self.lease(id)?;
-        let last = |receipt| EnforcementView { receipt, join: Vec::new(), usage: None };
+        let last =
+            |receipt| EnforcementView { receipt, join: Vec::new(), jail: self.workers.jail(), usage: None };
         if !lease.status.has_group() {
             return Ok(last(lease.receipt));
         }
@@ -75,6 +78,7 @@ impl Mesh {
                 Ok(EnforcementView {
                     receipt,
                     join: join.into_iter().map(|file| file.to_string_lossy().into_owned()).collect(),
+                    jail: mesh.workers.jail(),
                     usage: Some(mesh.read_usage(&asked)?),
                 })
             })

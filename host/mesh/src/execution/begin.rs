@@ -178,7 +178,9 @@ async fn prepare(
         let mut folders = Vec::new();
         let granted = request.folders.iter().map(|grant| (grant.path.clone(), grant.writable));
         for (path, writable) in lease_folder.into_iter().map(|path| (path, true)).chain(granted) {
-            let zygote = zygote.as_ref().ok_or_else(|| MeshError::internal("granting a folder")("no zygote".into()))?;
+            let zygote = zygote
+                .as_ref()
+                .ok_or_else(|| MeshError::internal("granting a folder")("no zygote".into()))?;
             let opened = zygote
                 .grant_folder(&path, writable, uid)
                 .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?

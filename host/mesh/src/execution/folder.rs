@@ -23,7 +23,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// Result text of a guest that is kept in its record; a longer one becomes a blob.
-pub const MAX_INLINE_RESULT: usize = 1 << 20;
+pub(super) const MAX_INLINE_RESULT: usize = 1 << 20;
 /// Result text of a guest.
 pub const MAX_RESULT_BYTES: u64 = 16 << 20;
 /// Log text of a guest; what comes after is counted and dropped.

@@ -62,7 +62,7 @@ pub(crate) struct Slot {
 }
 
 /// The zygote and what is parked.
-pub struct Workers {
+pub(crate) struct Workers {
     zygote: Mutex<Option<Zygote>>,
     /// One start at a time.
     starting: tokio::sync::Mutex<Duration>,
@@ -213,7 +213,9 @@ impl Mesh {
                 zygote.park(
                     entry,
                     Box::new(move |result| drop(parked.send(result))),
-                    Box::new(move |exit| drop(tell_end.send(exit))),
+                    Box::new(move |exit| {
+                        let _ = tell_end.send(exit);
+                    }),
                 );
                 Ok(())
             })

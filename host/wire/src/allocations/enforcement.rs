@@ -52,6 +52,18 @@ pub struct LeaseUsage {
     pub throttled_periods: Option<u64>,
 }
 
+/// A layer of the jail around every guest of this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JailLayer {
+    /// `mount_namespace`, `pid_namespace`, `network_namespace`, …, `uid`, `capabilities`, `no_new_privileges`, `landlock`,
+    /// `seccomp`.
+    pub layer: String,
+    /// Whether it is there. A guest does not run when one that is can't be put around it.
+    pub active: bool,
+    /// What it does here, or why it is not there.
+    pub detail: String,
+}
+
 /// The enforcement receipt of an allocation, read from the kernel now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Enforcement {
@@ -68,6 +80,8 @@ pub struct Enforcement {
     pub join: Vec<String>,
     /// One entry a limit.
     pub entries: Vec<EnforcementEntry>,
+    /// What stands between a guest that runs in it and the machine, beside the limits.
+    pub jail: Vec<JailLayer>,
     /// What was used; `null` once the allocation has ended.
     pub usage: Option<LeaseUsage>,
     /// When this was read.

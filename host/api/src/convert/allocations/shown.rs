@@ -164,6 +164,11 @@ pub(crate) fn enforcement(id: LeaseId, view: EnforcementView) -> Enforcement {
         cgroups: view.receipt.cgroups,
         join: view.join,
         entries: view.receipt.entries.into_iter().map(entry).collect(),
+        jail: view
+            .jail
+            .into_iter()
+            .map(|model::JailLayer { layer, active, detail }| wire::JailLayer { layer, active, detail })
+            .collect(),
         usage: view.usage.map(|usage| LeaseUsage {
             cpu_time: usage.group.cpu_time_ns.map(seconds),
             memory_current: usage.group.memory_current.map(|bytes| bytes.0),

@@ -74,6 +74,7 @@ mod tests {
             cgroups: vec![],
             join: vec![],
             entries: vec![],
+            jail: vec![],
             usage: None,
             read_at: jiff::Timestamp::UNIX_EPOCH,
         };

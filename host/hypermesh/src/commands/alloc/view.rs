@@ -140,6 +140,15 @@ pub(crate) fn receipt(enforcement: &Enforcement, style: Style) -> String {
         ]);
     }
     let mut text = table.render(style);
+    if !enforcement.jail.is_empty() {
+        let mut jail = Table::new(&["GUESTS' JAIL", "STATE", "WHAT IT DOES, OR WHY NOT"]);
+        for layer in &enforcement.jail {
+            let state = if layer.active { "active" } else { "not active" };
+            jail.row([layer.layer.clone(), state.into(), layer.detail.clone()]);
+        }
+        text.push('\n');
+        text.push_str(&jail.render(style));
+    }
     if let Some(used) = &enforcement.usage {
         text.push('\n');
         text.push_str(&fields(
