@@ -48,6 +48,7 @@ async fn node() -> Node {
         worker_exe: "/bin/false".into(),
         allow_unenforced: true,
         orphans: Orphans::default(),
+        grant_folders: Vec::new(),
         address: "127.0.0.1:8446".into(),
     };
     let metrics = Metrics::new();
