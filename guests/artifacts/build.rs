@@ -55,10 +55,18 @@ fn build() -> Result<(), Box<dyn Error>> {
     let target_dir = out.join("target");
     compile(&root, &target_dir, &guests)?;
     for guest in &guests {
-        let file = format!("hypermesh_guest_{}.wasm", guest.replace('-', "_"));
-        fs::copy(target_dir.join(TARGET).join(PROFILE).join(file), out.join(format!("{guest}.wasm")))?;
+        fs::copy(
+            target_dir.join(TARGET).join(PROFILE).join(built(&root, guest)),
+            out.join(format!("{guest}.wasm")),
+        )?;
     }
     Ok(())
+}
+
+/// What cargo calls the component: a library's name has underscores, a program's has what its package has.
+fn built(root: &Path, guest: &str) -> String {
+    let name = format!("hypermesh-guest-{guest}.wasm");
+    if root.join("guests").join(guest).join("src/main.rs").is_file() { name } else { name.replace('-', "_") }
 }
 
 /// The folders beside this one: each is a guest.
@@ -90,7 +98,7 @@ fn require_target() -> Result<(), Box<dyn Error>> {
 
 fn compile(root: &Path, target_dir: &Path, guests: &[String]) -> Result<(), Box<dyn Error>> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--locked", "--profile", PROFILE, "--target", TARGET, "--lib"]);
+    cargo.current_dir(root).args(["build", "--locked", "--profile", PROFILE, "--target", TARGET]);
     cargo.arg("--target-dir").arg(target_dir);
     for guest in guests {
         cargo.arg("--package").arg(format!("hypermesh-guest-{guest}"));

@@ -44,6 +44,15 @@ pub const SAMPLES: &[Artifact] = &[HASH_FILES, THUMBNAIL, MATRIX_MULTIPLY];
 /// A guest that misbehaves, one way an operation. For tests; in no catalog.
 pub const HOSTILE: Artifact = artifact!("hostile", "Misbehaves in every way that the engine must contain");
 
+/// A plain WASI command that gives back what it is given. For tests; in no catalog.
+pub const ECHO_COMMAND: Artifact = artifact!("echo-command", "Gives back what it is given");
+
+/// A `wasi:http/proxy` component. For tests; in no catalog.
+pub const HELLO_HTTP: Artifact = artifact!("hello-http", "Answers HTTP requests, a way of answering a path");
+
+/// What is built for tests.
+pub const TEST_GUESTS: &[Artifact] = &[HOSTILE, ECHO_COMMAND, HELLO_HTTP];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,14 +68,14 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| name != "artifacts")
             .collect();
-        let built = SAMPLES.iter().chain([&HOSTILE]).map(|artifact| artifact.name.to_owned()).collect();
+        let built = SAMPLES.iter().chain(TEST_GUESTS).map(|artifact| artifact.name.to_owned()).collect();
         assert_eq!(guests, built);
     }
 
     #[test]
     fn every_artifact_is_a_component_and_no_core_module() {
         // Component Model binary format: magic, version 13 (pre-standard), layer 1.
-        for artifact in SAMPLES.iter().chain([&HOSTILE]) {
+        for artifact in SAMPLES.iter().chain(TEST_GUESTS) {
             assert_eq!(artifact.component[..8], *b"\0asm\x0d\0\x01\0", "{}", artifact.name);
         }
     }

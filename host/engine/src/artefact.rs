@@ -68,11 +68,12 @@ impl Drop for Mapping {
     }
 }
 
-/// Maps an artefact that our own compiler wrote. The mapping must be dropped after everything that holds the component.
+/// Maps an artefact that our own compiler wrote. The mapping must be dropped after everything that holds the component:
+/// it comes first, since locals are dropped in reverse.
 ///
 /// # Errors
 /// [`LoadError`]; also for a file that anybody but `owner` or root owns, or that others may write.
-pub(crate) fn load(engine: &Engine, file: &OwnedFd, owner: u32) -> Result<(Component, Mapping), LoadError> {
+pub(crate) fn load(engine: &Engine, file: &OwnedFd, owner: u32) -> Result<(Mapping, Component), LoadError> {
     let stat = fstat(file).map_err(|error| LoadError::Map(error.into()))?;
     let mode = stat.st_mode & 0o7777;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
@@ -87,7 +88,8 @@ pub(crate) fn load(engine: &Engine, file: &OwnedFd, owner: u32) -> Result<(Compo
     // replaces files by rename and never writes into one, and the check above leaves no other user who could. The
     // mapping outlives the component by this function's contract, which is held by the order of `Loaded`'s fields.
     let component = unsafe { Component::deserialize_raw(engine, mapping.bytes()) };
-    Ok((component.map_err(LoadError::Mismatch)?, mapping))
+    let component = component.map_err(LoadError::Mismatch)?;
+    Ok((mapping, component))
 }
 
 /// Makes the text of a [`Mapping`] executable.

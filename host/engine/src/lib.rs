@@ -19,6 +19,7 @@
 
 mod artefact;
 mod bindings;
+mod encode;
 mod error;
 mod host;
 mod loaded;
@@ -26,12 +27,14 @@ mod outcome;
 mod profile;
 mod run;
 mod runtime;
+mod serve;
 mod spec;
 mod vet;
 
+pub use encode::encode_component;
 pub use error::EngineError;
 pub use loaded::Loaded;
 pub use profile::{Profile, compatibility_hash};
 pub use runtime::Runtime;
 pub use spec::{Call, GrantedFolder, GrantedHost, Handles, JobObserver, JobOutcome, JobSpec, LEASE_FOLDER};
-pub use vet::{Vetted, vet, vet_and_compile};
+pub use vet::{Inspection, Metadata, Vetted, inspect, vet, vet_and_compile};

@@ -11,9 +11,13 @@ use crate::runtime::Linked;
 use crate::{Call, Handles, JobSpec, Profile, Runtime};
 use hypermesh_model::{Cause, error_chain};
 use std::error::Error;
+use std::io;
 use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use tokio::net::UnixStream;
 use wasmtime::Store;
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// What one call copies between guest and host beside the result, in bytes: several times the largest piece that the
 /// SDK passes at once.
@@ -23,6 +27,7 @@ const HOSTCALL_BYTES: u64 = 4 << 20;
 pub struct Loaded<'runtime> {
     pub(crate) guest: Guest,
     pub(crate) store: Store<GuestState>,
+    pub(crate) connection: Option<UnixStream>,
     pub(crate) tokio: tokio::runtime::Runtime,
     pub(crate) outbox: Outbox,
     pub(crate) spec: JobSpec,
@@ -35,6 +40,7 @@ pub struct Loaded<'runtime> {
 pub(crate) enum Guest {
     Job(JobPre<GuestState>),
     Command(CommandPre<GuestState>),
+    Http(ProxyPre<GuestState>),
 }
 
 impl Runtime {
@@ -49,16 +55,17 @@ impl Runtime {
         self.prepare(spec, handles).map_err(|fault| Cause::WorkerLost { detail: error_chain(&*fault) })
     }
 
-    fn prepare(&self, spec: &JobSpec, handles: Handles) -> Result<Loaded<'_>, Box<dyn Error>> {
+    fn prepare(&self, spec: &JobSpec, mut handles: Handles) -> Result<Loaded<'_>, Box<dyn Error>> {
         let Linked { engine, linker } = self.linked(Profile::of(spec.fuel));
-        let (component, mapping) = artefact::load(engine, &handles.artefact, spec.artefact_owner)?;
+        let (mapping, component) = artefact::load(engine, &handles.artefact, spec.artefact_owner)?;
         // Later it would need a system call that the jail kills for.
         component.initialize_copy_on_write_image()?;
         let linked = linker.instantiate_pre(&component)?;
         let guest = match spec.call {
             Call::Describe | Call::Run { .. } => Guest::Job(JobPre::new(linked)?),
             Call::Command { .. } => Guest::Command(CommandPre::new(linked)?),
-            Call::Http => return Err("not yet".into()),
+            Call::Http if handles.connection.is_none() => return Err("no connection was given".into()),
+            Call::Http => Guest::Http(ProxyPre::new(linked)?),
         };
         // The timer is what a sleeping guest waits on.
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -68,9 +75,10 @@ impl Runtime {
         }
         let tokio = builder.build()?;
         let outbox = Outbox::new(spec.log_bytes_limit);
-        let state = {
+        let (state, connection) = {
             let _entered = tokio.enter();
-            GuestState::new(spec, handles, &outbox)?
+            let connection = handles.connection.take().map(connection).transpose()?;
+            (GuestState::new(spec, handles, &outbox)?, connection)
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
@@ -81,6 +89,22 @@ impl Runtime {
             store.set_fuel(fuel)?;
         }
         let spec = spec.clone();
-        Ok(Loaded { guest, store, tokio, outbox, spec, _artefact: mapping, _runtime: PhantomData })
+        Ok(Loaded {
+            guest,
+            store,
+            connection,
+            tokio,
+            outbox,
+            spec,
+            _artefact: mapping,
+            _runtime: PhantomData,
+        })
     }
+}
+
+/// A connected socket, for the runtime that is entered.
+fn connection(descriptor: OwnedFd) -> io::Result<UnixStream> {
+    let stream = std::os::unix::net::UnixStream::from(descriptor);
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
 }

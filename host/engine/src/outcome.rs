@@ -7,6 +7,7 @@ use crate::bindings::job::exports::hypermesh::guest::handler;
 use crate::host::OutputLimitReached;
 use crate::profile::MAX_WASM_STACK;
 use crate::run::Returned;
+use crate::serve::Served;
 use hypermesh_model::{Bytes, Cause, Operation, OutputFile};
 use serde::de::IgnoredAny;
 use wasmtime::{Trap, WasmBacktrace};
@@ -52,6 +53,16 @@ pub(crate) fn answer(returned: Returned, outputs: Vec<OutputFile>, spec: &JobSpe
             }
         }
         Returned::ExitCode(0) => Ok(Answer::Completed { result: r#"{"exit_code":0}"#.to_owned(), outputs }),
+        Returned::Served(Served::Status(status)) => {
+            Ok(Answer::Completed { result: serde_json::json!({ "status": status }).to_string(), outputs })
+        }
+        Returned::Served(Served::NoResponse(error)) => Err(guest_error(
+            match error {
+                Some(error) => format!("the guest answered with an error: {error:?}"),
+                None => "the guest gave no response".to_owned(),
+            },
+            limit,
+        )),
         // wasi:cli/exit takes a result or a code of 8 bits.
         Returned::ExitCode(code) => Err(Cause::ExitCode { code: u8::try_from(code).unwrap_or(1) }),
         Returned::Error(error) => Err(guest_error(
@@ -106,9 +117,6 @@ pub(crate) fn cause(error: &wasmtime::Error, denied: Option<Bytes>, spec: &JobSp
             message: format!("the guest exited with code {code} instead of returning"),
         };
     }
-    if let Some(wanted) = denied {
-        return Cause::GuestMemory { limit: spec.memory_limit, wanted };
-    }
     let backtrace = error.downcast_ref::<WasmBacktrace>();
     let frames = || backtrace.map(frames).unwrap_or_default();
     let trap = error.downcast_ref::<Trap>();
@@ -118,6 +126,9 @@ pub(crate) fn cause(error: &wasmtime::Error, denied: Option<Bytes>, spec: &JobSp
             return Cause::Stack { limit: Bytes(MAX_WASM_STACK as u64), backtrace: frames() };
         }
         _ => {}
+    }
+    if let Some(wanted) = denied {
+        return Cause::GuestMemory { limit: spec.memory_limit, wanted };
     }
     let message = match trap {
         Some(trap) => trap.to_string(),

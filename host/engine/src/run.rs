@@ -8,10 +8,12 @@ use crate::bindings::job::{Job, JobPre};
 use crate::host::GuestState;
 use crate::loaded::{Guest, Loaded};
 use crate::outcome::{self, Answer};
+use crate::serve::{Served, serve};
 use crate::{Call, JobObserver, JobOutcome};
 use hypermesh_model::{Cause, Operation};
 use std::future::poll_fn;
 use std::pin::pin;
+use tokio::net::UnixStream;
 use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -32,9 +34,9 @@ impl Loaded<'_> {
 
     fn drive(&mut self, observer: &mut dyn JobObserver) -> Result<Answer, Cause> {
         observer.running();
-        let Self { guest, store, tokio, outbox, spec, .. } = self;
+        let Self { guest, store, connection, tokio, outbox, spec, .. } = self;
         let called = {
-            let mut guest = pin!(call(guest, store, &spec.call));
+            let mut guest = pin!(call(guest, store, &spec.call, connection.take()));
             tokio.block_on(poll_fn(|context| {
                 let polled = guest.as_mut().poll(context);
                 outbox.deliver(observer);
@@ -60,15 +62,26 @@ pub(crate) enum Returned {
     Unknown(Vec<handler::Operation>),
     /// A command's.
     ExitCode(i32),
+    /// What went over the connection.
+    Served(Served),
 }
 
-async fn call(guest: &Guest, store: &mut Store<GuestState>, call: &Call) -> wasmtime::Result<Returned> {
-    match (guest, call) {
-        (Guest::Job(job), Call::Run { operation, parameters }) => {
-            run(job, store, operation, parameters).await
-        }
-        (Guest::Job(job), Call::Describe | Call::Command { .. } | Call::Http) => describe(job, store).await,
-        (Guest::Command(command), _) => execute(command, store).await,
+async fn call(
+    guest: &Guest,
+    store: &mut Store<GuestState>,
+    call: &Call,
+    connection: Option<UnixStream>,
+) -> wasmtime::Result<Returned> {
+    match guest {
+        Guest::Job(job) => match call {
+            Call::Run { operation, parameters } => run(job, store, operation, parameters).await,
+            Call::Describe | Call::Command { .. } | Call::Http => describe(job, store).await,
+        },
+        Guest::Command(command) => execute(command, store).await,
+        Guest::Http(proxy) => match connection {
+            Some(connection) => Ok(Returned::Served(serve(proxy, store, connection).await?)),
+            None => wasmtime::bail!("no connection was given"),
+        },
     }
 }
 

@@ -37,10 +37,13 @@ impl OutputMeter {
 
     /// Counts as many of `length` bytes as fit, and says how many that are.
     pub(crate) fn count_what_fits(&self, length: usize) -> usize {
-        let room = self.limit.0.saturating_sub(self.written.load(Ordering::Relaxed));
-        let fits = usize::try_from(room).unwrap_or(usize::MAX).min(length);
+        let fits = usize::try_from(self.room()).unwrap_or(usize::MAX).min(length);
         self.written.fetch_add(fits as u64, Ordering::Relaxed);
         fits
+    }
+
+    fn room(&self) -> u64 {
+        self.limit.0.saturating_sub(self.written.load(Ordering::Relaxed))
     }
 
     pub(crate) fn reached(&self) -> OutputLimitReached {

@@ -11,6 +11,7 @@ mod lines;
 mod meter;
 mod network;
 mod outbox;
+mod outgoing;
 mod progress;
 mod stdin;
 mod stdio;
@@ -28,6 +29,7 @@ use blobs::Blobs;
 use folders::FolderError;
 use hypermesh_model::OutputFile;
 use network::Grants;
+use outgoing::Outgoing;
 use std::io;
 use std::time::Instant;
 use stdin::Stdin;
@@ -36,6 +38,7 @@ use thiserror::Error;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Host objects (open files, streams, pollables) that a guest may hold at once.
 pub(crate) const MAX_HANDLES: usize = 1024;
@@ -58,6 +61,9 @@ pub(crate) struct GuestState {
     /// The limit on memory, which also knows whether it denied any.
     pub(crate) memory: MemoryLimiter,
     grants: Grants,
+    meter: OutputMeter,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
     outbox: Outbox,
     throttle: progress::Throttle,
     blobs: Blobs,
@@ -99,7 +105,10 @@ impl GuestState {
         network::grant(&mut wasi, &grants);
         Ok(Self {
             memory: MemoryLimiter::new(spec.memory_limit),
+            outgoing: Outgoing::new(&grants),
             grants,
+            meter: meter.clone(),
+            http: WasiHttpCtx::new(),
             outbox: outbox.clone(),
             throttle: progress::Throttle::default(),
             blobs: Blobs::new(spec, handles.inputs, handles.outputs, meter),
@@ -116,6 +125,16 @@ impl GuestState {
         self.outbox.finish_lines();
     }
 
+    /// What counts its output.
+    pub(crate) fn meter(&self) -> &OutputMeter {
+        &self.meter
+    }
+
+    /// Closes whatever the guest left open. It must not run again.
+    pub(crate) fn close(&mut self) {
+        self.table = ResourceTable::new();
+    }
+
     /// The outputs so far, in order of creation.
     pub(crate) fn outputs(&self) -> Vec<OutputFile> {
         self.blobs.outputs()
@@ -127,6 +146,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     network::link_name_lookup(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Job::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut GuestState| state)?;
     Ok(linker)
 }
@@ -134,6 +154,12 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outgoing, table: &mut self.table, ctx: &mut self.http }
     }
 }
 

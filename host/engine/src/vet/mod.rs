@@ -1,20 +1,24 @@
 //! Is this upload a component that this host is willing to run, and what could it do?
 //!
 //! From the bytes alone, before any compiling: structure within limits, imports within the allow-list, the export of
-//! one of the two worlds. Compiling then validates the code, and linking against the world proves the types, so that a
+//! one of the worlds. Compiling then validates the code, and linking against the world proves the types, so that a
 //! component that was accepted cannot fail to link later.
 
 mod imports;
+mod metadata;
 mod structure;
+
+pub use metadata::Metadata;
 
 use crate::bindings::{job, validator};
 use crate::{EngineError, Profile, host, profile};
-use hypermesh_model::{Capability, World};
+use hypermesh_model::{Bytes, Capability, World, error_chain};
 use serde::{Deserialize, Serialize};
 use structure::Structure;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Precompiled};
 use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// What was found out about an accepted component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,24 +29,76 @@ pub struct Vetted {
     pub capabilities: Vec<Capability>,
 }
 
+/// What can be said of any file as a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// Its length.
+    pub size: Bytes,
+    /// The world that it targets, if it is one that this host runs.
+    pub world: Option<World>,
+    /// Its imports and what each lets it do here.
+    pub capabilities: Vec<Capability>,
+    /// The names that it exports.
+    pub exports: Vec<String>,
+    /// What it says of itself. Nothing of it is checked.
+    pub metadata: Metadata,
+    /// Why it would not be admitted, as far as can be said without compiling it. Empty: it would be, if its code is valid.
+    pub refusals: Vec<String>,
+}
+
+/// Says what a file is as a component, however broken it is. Takes time linear in its length and compiles nothing.
+pub fn inspect(component: &[u8]) -> Inspection {
+    let Judged { world, capabilities, structure, refusals } = judge(component);
+    Inspection {
+        size: Bytes(component.len() as u64),
+        world,
+        capabilities,
+        exports: structure.exports,
+        metadata: structure.metadata,
+        refusals: refusals.iter().map(|refusal| error_chain(refusal)).collect(),
+    }
+}
+
 /// Judges a component by its structure, imports and exports, in time linear in its length.
 ///
 /// # Errors
 /// [`EngineError`] for everything that would be refused: other formats, limits, forbidden imports, missing exports.
 pub fn vet(component: &[u8]) -> Result<Vetted, EngineError> {
+    let Judged { world, capabilities, structure, refusals } = judge(component);
+    match (refusals.into_iter().next(), world) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some(world)) => Ok(Vetted { world, capabilities }),
+        (None, None) => Err(EngineError::MissingExport { exports: structure.exports }),
+    }
+}
+
+/// Everything that is known without compiling.
+struct Judged {
+    world: Option<World>,
+    capabilities: Vec<Capability>,
+    structure: Structure,
+    refusals: Vec<EngineError>,
+}
+
+fn judge(component: &[u8]) -> Judged {
     if let Some(found) = other_format(component) {
-        return Err(EngineError::NotAComponent { found });
+        let refusals = vec![EngineError::NotAComponent { found }];
+        let structure = Structure::default();
+        return Judged { world: None, capabilities: Vec::new(), structure, refusals };
     }
-    let structure = Structure::read(component)?;
-    let world = world(&structure.exports)
-        .ok_or_else(|| EngineError::MissingExport { exports: structure.exports.clone() })?;
-    let capabilities = imports::judge(&structure.imports, Some(world));
+    let (structure, ended) = Structure::read(component);
+    let world = world(&structure.exports);
+    let capabilities = imports::judge(&structure.imports, world);
+    let mut refusals = Vec::from_iter(ended);
+    // What wasn't read to its end may have more exports.
+    if world.is_none() && refusals.is_empty() {
+        refusals.push(EngineError::MissingExport { exports: structure.exports.clone() });
+    }
     let forbidden: Vec<_> = capabilities.iter().filter(|capability| !capability.allowed).cloned().collect();
-    if forbidden.is_empty() {
-        Ok(Vetted { world, capabilities })
-    } else {
-        Err(EngineError::ForbiddenImports(forbidden))
+    if !forbidden.is_empty() {
+        refusals.push(EngineError::ForbiddenImports(forbidden));
     }
+    Judged { world, capabilities, structure, refusals }
 }
 
 /// Vets and compiles a component. The second value is the artefact for [`Handles::artefact`](crate::Handles::artefact),
@@ -72,7 +128,8 @@ fn check_types(engine: &Engine, component: &Component, world: World) -> Result<(
     match world {
         World::Job => job::JobPre::new(pre).map(drop),
         World::Command => CommandPre::new(pre).map(drop),
-        World::Http | World::Validator => Ok(()),
+        World::Http => ProxyPre::new(pre).map(drop),
+        World::Validator => Ok(()),
     }
     .map_err(EngineError::WrongTypes)
 }

@@ -1,8 +1,8 @@
 //! The folder of a lease, as a guest finds it: usable, bounded, and without a way out.
 
-use crate::support::Bench;
+use crate::support::{Bench, cause};
 use hypermesh_artifacts::HOSTILE;
-use hypermesh_engine::{GrantedFolder, JobCall, JobOutcome};
+use hypermesh_engine::{Call, GrantedFolder, JobOutcome, LEASE_FOLDER};
 use hypermesh_model::Cause;
 use serde_json::{Value, json};
 use std::fs;
@@ -30,7 +30,7 @@ impl Ground {
 
     fn run(&self, writable: bool, operation: &str, parameters: Value) -> Value {
         let mut bench = Bench::new(HOSTILE);
-        bench.spec.folder = Some(GrantedFolder { path: self.granted(), writable });
+        bench.grant(&self.granted(), LEASE_FOLDER, writable);
         bench.complete(operation, parameters).0
     }
 
@@ -126,13 +126,20 @@ fn no_path_and_no_link_leads_out_of_the_folder() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_a_fault_of_the_host_that_names_it() {
+fn a_folder_that_came_without_its_descriptor_is_a_fault_of_the_host() {
     let mut bench = Bench::new(HOSTILE);
-    bench.spec.folder = Some(GrantedFolder { path: "/no/such/folder".into(), writable: true });
-    let (outcome, seen) = bench.call(JobCall::Describe);
-    let JobOutcome::Failed { cause: Cause::WorkerLost { detail }, .. } = outcome else {
-        panic!("{outcome:?}")
-    };
-    assert!(detail.contains("/no/such/folder"), "{detail}");
+    bench.spec.folders.push(GrantedFolder { guest_path: LEASE_FOLDER.to_owned(), writable: true });
+    let (outcome, seen) = bench.call(Call::Describe);
+    let Cause::WorkerLost { detail } = cause(outcome) else { panic!() };
+    assert!(detail.contains("1 folders are granted, and 0 came"), "{detail}");
     assert_eq!(seen.running, 0, "it never began");
+}
+
+#[test]
+fn what_is_no_folder_is_a_fault_of_the_host_that_names_it() {
+    let ground = Ground::new();
+    let mut bench = Bench::new(HOSTILE);
+    bench.grant(&ground.outside.path().join("secret"), LEASE_FOLDER, true);
+    let Cause::WorkerLost { detail } = cause(bench.call(Call::Describe).0) else { panic!() };
+    assert!(detail.contains("/lease") && detail.contains("Not a directory"), "{detail}");
 }

@@ -1,0 +1,94 @@
+//! A `wasi:http/proxy` component, built from WASI's own bindings. For tests of how a request is served.
+//!
+//! The path says how to answer: a greeting, the request's body, many bytes, nothing, a panic. There is nothing of it
+//! outside of a component, so natively this crate is empty.
+#![cfg(target_family = "wasm")]
+
+use std::io::{Read, Write};
+use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::http::outgoing_handler;
+use wasip2::http::types::{
+    ErrorCode, Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse,
+    ResponseOutparam, Scheme,
+};
+
+struct Hello;
+
+wasip2::http::proxy::export!(Hello);
+
+impl Guest for Hello {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        eprintln!("{:?} {path}", request.method());
+        match path {
+            "/" => respond(out, 200, &[b"hello over HTTP\n"]),
+            "/echo" => respond(out, 200, &[&body(request.consume().expect("the body is taken once"))]),
+            "/teapot" => respond(out, 418, &[]),
+            "/bytes" => {
+                let count: usize = query.parse().expect("a number");
+                let piece = vec![b'x'; 4096];
+                respond(out, 200, &vec![&piece[..]; count.div_ceil(piece.len())]);
+            }
+            "/fetch" => match fetch(query) {
+                Ok((status, text)) => respond(out, status, &[&text]),
+                Err(error) => respond(out, 502, &[format!("{error:?}").as_bytes()]),
+            },
+            "/nothing" => {}
+            "/error" => ResponseOutparam::set(out, Err(ErrorCode::ConfigurationError)),
+            "/panic" => panic!("a guest that panics over HTTP"),
+            "/panic-late" => {
+                let (body, mut stream) = begin(out, 200);
+                stream.write_all(&[b'x'; 1000]).expect("its client listens");
+                stream.flush().expect("its client listens");
+                drop(body);
+                panic!("a guest that panics in its body");
+            }
+            _ => respond(out, 404, &[]),
+        }
+    }
+}
+
+fn begin(out: ResponseOutparam, status: u16) -> (OutgoingBody, wasip2::io::streams::OutputStream) {
+    let response = OutgoingResponse::new(Fields::new());
+    response.set_status_code(status).expect("a status");
+    let body = response.body().expect("the body is taken once");
+    ResponseOutparam::set(out, Ok(response));
+    let stream = body.write().expect("the stream is taken once");
+    (body, stream)
+}
+
+fn respond(out: ResponseOutparam, status: u16, pieces: &[&[u8]]) {
+    let (body, mut stream) = begin(out, status);
+    for piece in pieces {
+        // The client may have gone, or the host may have had enough.
+        if stream.write_all(piece).is_err() {
+            return;
+        }
+    }
+    let _ = stream.flush();
+    drop(stream);
+    let _ = OutgoingBody::finish(body, None);
+}
+
+fn body(body: IncomingBody) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut stream = body.stream().expect("the stream is taken once");
+    stream.read_to_end(&mut bytes).expect("a whole body");
+    bytes
+}
+
+/// Asks another server, `scheme://authority/path`.
+fn fetch(url: &str) -> Result<(u16, Vec<u8>), ErrorCode> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let request = OutgoingRequest::new(Fields::new());
+    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
+    request.set_scheme(Some(&scheme)).expect("a scheme");
+    request.set_authority(Some(authority)).expect("an authority");
+    request.set_path_with_query(Some(&format!("/{path}"))).expect("a path");
+    let future = outgoing_handler::handle(request, None)?;
+    future.subscribe().block();
+    let response = future.get().expect("it is ready").expect("it is taken once")?;
+    Ok((response.status(), body(response.consume().expect("the body is taken once"))))
+}
