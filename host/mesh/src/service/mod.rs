@@ -25,6 +25,7 @@ mod request;
 mod turns;
 
 pub use follow::ServiceLogFollower;
+pub use hypermesh_engine::NO_RESPONSE;
 pub use live::{MAX_SERVICES, Services};
 pub use request::{Exchange, ExchangeEnd};
 
@@ -35,9 +36,6 @@ use hypermesh_model::{AssetId, Bytes, Lease, LeaseId, Service, ServiceName, Serv
 use live::Live;
 use std::path::PathBuf;
 
-/// The header of an answer that is a worker's own, since its guest gave none: how the guest ended says why. One that a
-/// guest sets itself says the same.
-pub const NO_RESPONSE: &str = "x-hypermesh-no-response";
 /// The smallest memory in which an HTTP guest can run beside its worker: some pages of code's data, a stack, a body's
 /// pieces.
 const MIN_GUEST_MEMORY: Bytes = Bytes::mib(8);
