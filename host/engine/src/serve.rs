@@ -2,8 +2,8 @@
 //!
 //! The connection is served by hyper and the guest runs beside it, both as futures of one thread: what the guest writes
 //! goes out while it waits for room. A guest that fails before its response has begun gets the client a 500 that says so
-//! ([`NO_RESPONSE`]); one that
-//! fails in the middle of the body gets it a broken connection, since a body that ends early would look whole.
+//! ([`NO_RESPONSE`]); one that fails in the middle of the body gets it a broken connection, since a body that ends early
+//! would look whole.
 
 mod metered;
 
