@@ -13,6 +13,7 @@ pub(crate) mod executions;
 pub(crate) mod nodes;
 pub(crate) mod quotas;
 pub(crate) mod schedules;
+pub(crate) mod services;
 pub(crate) mod vm;
 
 use hypermesh_model::Timestamp;

@@ -4,6 +4,7 @@
 //! the layers and extractors give, and the token on every write. So no operation can forget them. The served document is
 //! the one in `openapi/`, which a test compares.
 
+use crate::guests;
 use crate::problem::{Kind, PROBLEM_JSON};
 use crate::unbuilt;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -20,7 +21,7 @@ use utoipa::openapi::{Components, Content, Info, OpenApi, OpenApiBuilder, Ref, R
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-const BEARER: &str = "bearer";
+pub(crate) const BEARER: &str = "bearer";
 
 /// Scripts and styles of the page come from the node itself, and no other page may frame it. The page sets styles inline.
 const CONTENT_POLICY: &str =
@@ -66,6 +67,16 @@ pub(crate) struct ByIdAndName {
 pub(crate) struct ByName {
     /// Its name.
     #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: String,
+}
+
+/// The name of a service in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ByService {
+    /// Its name.
+    #[param(pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
     name: String,
 }
 
@@ -137,7 +148,7 @@ impl PartialSchema for Binary {
 impl ToSchema for Binary {}
 
 /// Which error responses stand under which name, and when they occur.
-const PROBLEMS: [(&str, Kind, &str); 13] = [
+const PROBLEMS: [(&str, Kind, &str); 15] = [
     ("BadRequest", Kind::Invalid, "A member, parameter or header is wrong; `member` names it"),
     ("Unauthorized", Kind::Unauthorized, "The token is missing or wrong"),
     ("Forbidden", Kind::Forbidden, "The `origin` may not write, or the token does not allow it"),
@@ -151,6 +162,8 @@ const PROBLEMS: [(&str, Kind, &str); 13] = [
     ("InternalError", Kind::Internal, "A fault of the node; its log has it under `request_id`"),
     ("NotBuilt", Kind::NotBuilt, "This build does not have it"),
     ("Unavailable", Kind::Unavailable, "Too much to do, or stopping; see `retry-after`"),
+    ("GuestFailed", Kind::GuestFailed, "The guest gave no answer; the detail says why"),
+    ("GuestTimeout", Kind::GuestTimeout, "The guest took longer than the service allows"),
 ];
 
 const TAGS: [(&str, &str); 11] = [
@@ -159,6 +172,7 @@ const TAGS: [(&str, &str); 11] = [
     ("allocations", "Leases on a part of the machine, enforced by the kernel"),
     ("executions", "Runs of WebAssembly guests"),
     ("schedules", "Executions at a time, or again and again"),
+    ("services", "HTTP guests that the node serves, an instance a request"),
     ("catalog", "Vetted components: their versions, signatures, registries"),
     ("blobs", "Input files, by content"),
     ("nodes", "This node and the network"),
@@ -201,6 +215,8 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
             operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
         }
     }
+    // They say themselves what may go wrong.
+    guests::document(&mut api.paths);
     api
 }
 
@@ -239,7 +255,7 @@ fn give_content(operation: &mut Operation) {
     }
 }
 
-fn add_response(operation: &mut Operation, name: &str) {
+pub(crate) fn add_response(operation: &mut Operation, name: &str) {
     let kind = PROBLEMS.iter().find(|(known, ..)| *known == name).map(|(_, kind, _)| *kind);
     if let Some(kind) = kind {
         let status = kind.parts().0.as_str().to_owned();

@@ -5,6 +5,7 @@
 //! handler ends that request with an opaque 500; the node goes on.
 
 use crate::config::ApiConfig;
+use crate::guests::FromGuest;
 use crate::problem::{Draft, Kind};
 use crate::state::ApiState;
 use axum::Router;
@@ -90,7 +91,7 @@ async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Resp
 }
 
 /// Whether a body follows the head (RFC 9112, section 6).
-fn has_body(headers: &HeaderMap) -> bool {
+pub(crate) fn has_body(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     length || headers.contains_key(header::TRANSFER_ENCODING)
 }
@@ -99,7 +100,9 @@ fn has_body(headers: &HeaderMap) -> bool {
 fn finish(mut response: Response, method: &str, path: &str, id: &str) -> Response {
     let status = response.status();
     let draft = response.extensions_mut().remove::<Draft>();
-    let failed = status.is_client_error() || status.is_server_error();
+    // What a guest says of itself is no failure of the node's.
+    let own = response.extensions().get::<FromGuest>().is_none();
+    let failed = own && (status.is_client_error() || status.is_server_error());
     if let Some(draft) = draft.or_else(|| failed.then(|| Draft::of_status(status, method))) {
         let before = std::mem::take(response.headers_mut());
         response = draft.render(path, id);

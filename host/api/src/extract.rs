@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::TryStreamExt;
 use hypermesh_model::{
-    ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, ScheduleId, Subject,
+    ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, ScheduleId, ServiceName, Subject,
 };
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
@@ -75,6 +75,7 @@ path_ids! {
     LeaseId, "allocation";
     NodeId, "node";
     ScheduleId, "schedule";
+    ServiceName, "service";
 }
 
 impl PathId for Subject {

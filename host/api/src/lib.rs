@@ -16,6 +16,7 @@ mod cors;
 mod docs;
 mod edge;
 mod extract;
+mod guests;
 mod mesh;
 mod paging;
 mod problem;

@@ -42,6 +42,10 @@ pub(crate) enum Kind {
     Internal,
     NotBuilt,
     Unavailable,
+    /// A guest gave no answer.
+    GuestFailed,
+    /// A guest took too long.
+    GuestTimeout,
     /// An answer that a layer below made by itself.
     Other(StatusCode),
 }
@@ -49,7 +53,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Every kind but [`Kind::Other`].
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Invalid,
         Self::Unauthorized,
         Self::Forbidden,
@@ -68,6 +72,8 @@ impl Kind {
         Self::Internal,
         Self::NotBuilt,
         Self::Unavailable,
+        Self::GuestFailed,
+        Self::GuestTimeout,
     ];
 
     /// The status, and the name and title of the kind.
@@ -111,6 +117,8 @@ impl Kind {
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The node failed"),
             Self::NotBuilt => (StatusCode::NOT_IMPLEMENTED, "not-built", "This build does not have it"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The node can't do it now"),
+            Self::GuestFailed => (StatusCode::BAD_GATEWAY, "guest-failed", "The guest gave no answer"),
+            Self::GuestTimeout => (StatusCode::GATEWAY_TIMEOUT, "guest-timeout", "The guest took too long"),
             Self::Other(status) => (status, "about:blank", status.canonical_reason().unwrap_or("Error")),
         }
     }
@@ -235,6 +243,8 @@ fn extra_header(kind: Kind) -> Option<(HeaderName, &'static str)> {
         | Kind::KeyReused
         | Kind::Internal
         | Kind::NotBuilt
+        | Kind::GuestFailed
+        | Kind::GuestTimeout
         | Kind::Other(_) => None,
     }
 }

@@ -22,6 +22,12 @@ pub(crate) enum Action {
     EndExecution,
     /// Changes or removes a schedule, or has it run.
     ChangeSchedule,
+    /// Serves an HTTP guest.
+    Serve,
+    /// Ends a service.
+    EndService,
+    /// Sends a request to a guest.
+    CallGuest,
     /// Adds a component, an input or an asset.
     Add,
     /// Changes or removes an asset.
@@ -45,8 +51,11 @@ pub(crate) enum Permission {
     Always,
 }
 
+/// Below this a request goes to a guest.
+const GUESTS: &str = "/guests/";
+
 /// The writing routes that are not an administrator's alone.
-const ROUTES: [(Method, &str, Action); 29] = [
+const ROUTES: [(Method, &str, Action); 31] = [
     (Method::POST, "/api/v1/allocations", Action::Allocate),
     (Method::PATCH, "/api/v1/allocations/{id}", Action::ChangeLease),
     (Method::POST, "/api/v1/allocations/{id}/renew", Action::ChangeLease),
@@ -62,6 +71,8 @@ const ROUTES: [(Method, &str, Action); 29] = [
     (Method::PATCH, "/api/v1/schedules/{id}", Action::ChangeSchedule),
     (Method::DELETE, "/api/v1/schedules/{id}", Action::ChangeSchedule),
     (Method::POST, "/api/v1/schedules/{id}/run", Action::ChangeSchedule),
+    (Method::POST, "/api/v1/services", Action::Serve),
+    (Method::DELETE, "/api/v1/services/{name}", Action::EndService),
     (Method::POST, "/api/v1/blobs", Action::Add),
     (Method::POST, "/api/v1/catalog/packages", Action::Add),
     (Method::POST, "/api/v1/catalog/install", Action::Add),
@@ -80,6 +91,9 @@ const ROUTES: [(Method, &str, Action); 29] = [
 
 /// What a write to a route does.
 pub(crate) fn action(method: &Method, route: &str) -> Action {
+    if route.starts_with(GUESTS) {
+        return Action::CallGuest;
+    }
     let known = ROUTES.iter().find(|(of, path, _)| of == method && *path == route);
     known.map_or(Action::Administer, |(.., action)| *action)
 }
@@ -89,14 +103,18 @@ pub(crate) fn permission(role: Role, action: Action) -> Permission {
     match (role, action) {
         (Role::Admin, _) => Permission::Always,
         (Role::Viewer, _) => Permission::Never,
-        (Role::Operator, Action::Allocate | Action::Execute | Action::Add) => Permission::Always,
+        (
+            Role::Operator,
+            Action::Allocate | Action::Execute | Action::Serve | Action::CallGuest | Action::Add,
+        ) => Permission::Always,
         (
             Role::Operator,
             Action::ChangeLease
             | Action::EndExecution
+            | Action::EndService
             | Action::ChangeSchedule
-            | Action::ChangeAsset
             | Action::ChangePackage
+            | Action::ChangeAsset
             | Action::RemoveVolume,
         ) => Permission::Own,
         (Role::Operator, Action::Administer) => Permission::Never,
@@ -147,21 +165,26 @@ mod tests {
         let administrative =
             ADMINISTRATIVE.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned()));
         let known: BTreeSet<_> = in_table.chain(administrative).collect();
-        assert_eq!(known, writes());
+        // What guests make of a method is theirs; the table has one line for all of it.
+        let written = writes().into_iter().filter(|(_, path)| !path.starts_with(GUESTS)).collect();
+        assert_eq!(known, written);
+        for method in [Method::POST, Method::PUT, Method::DELETE] {
+            assert_eq!(action(&method, "/guests/{name}/{*path}"), Action::CallGuest);
+        }
     }
 
     #[test]
     fn a_viewer_writes_nothing_an_operator_its_own_and_an_administrator_everything() {
         use Action::*;
-        let own = [ChangeLease, EndExecution, ChangeSchedule, ChangeAsset, ChangePackage, RemoveVolume];
-        for action in [Allocate, Execute, Add, Administer].into_iter().chain(own) {
+        let own =
+            [ChangeLease, EndExecution, EndService, ChangeSchedule, ChangeAsset, ChangePackage, RemoveVolume];
+        for action in [Allocate, Execute, Serve, CallGuest, Add, Administer].into_iter().chain(own) {
             assert_eq!(permission(Role::Viewer, action), Permission::Never);
             assert_eq!(permission(Role::Admin, action), Permission::Always);
             let operator = match action {
-                Allocate | Execute | Add => Permission::Always,
-                ChangeLease | EndExecution | ChangeSchedule | ChangeAsset | ChangePackage | RemoveVolume => {
-                    Permission::Own
-                }
+                Allocate | Execute | Serve | CallGuest | Add => Permission::Always,
+                ChangeLease | EndExecution | EndService | ChangeSchedule | ChangeAsset | ChangePackage
+                | RemoveVolume => Permission::Own,
                 Administer => Permission::Never,
             };
             assert_eq!(permission(Role::Operator, action), operator, "{action:?}");

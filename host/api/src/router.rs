@@ -2,9 +2,10 @@
 
 use crate::docs;
 use crate::edge::{Edge, limit_time};
+use crate::guests;
 use crate::mesh::{
     allocations, arrays, assets, blobs, catalog, changes, events, executions, logs, nodes, queue, quotas,
-    registry, schedules, streams, system, tokens, usage, volumes,
+    registry, schedules, services, streams, system, tokens, usage, volumes,
 };
 use crate::state::ApiState;
 use crate::unbuilt::{self, Service};
@@ -24,7 +25,11 @@ const HYPERMESH: &str = "hypermesh";
 pub fn hypermesh_router(state: ApiState) -> Router {
     let edge = Edge::new(&state, HYPERMESH);
     let (router, api) = documented(state.config.request_timeout).split_for_parts();
-    let router = router.merge(unbuilt::mesh()).with_state(state).merge(docs::router(docs::complete(api)));
+    let router = router
+        .merge(unbuilt::mesh())
+        .merge(guests::router())
+        .with_state(state)
+        .merge(docs::router(docs::complete(api)));
     edge.around(router)
 }
 
@@ -54,11 +59,13 @@ pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
         .merge(executions::routes())
         .merge(logs::routes())
         .merge(arrays::routes())
-        .merge(schedules::routes());
+        .merge(schedules::routes())
+        .merge(services::routes());
     let slow = OpenApiRouter::default()
         .merge(blobs::routes())
         .merge(catalog::slow_routes())
-        .merge(registry::slow_routes());
+        .merge(registry::slow_routes())
+        .merge(services::slow_routes());
     let wait = Duration::from_secs(executions::MAX_WAIT.into());
     OpenApiRouter::with_openapi(docs::frame())
         .merge(quick.layer(within(request_timeout)))
@@ -66,6 +73,7 @@ pub(crate) fn documented(request_timeout: Duration) -> OpenApiRouter<ApiState> {
         .merge(slow.layer(within(SLOW_LIMIT)))
         // As long as the execution; each piece has its own limit.
         .merge(streams::routes())
+        .merge(services::stream_routes())
 }
 
 #[cfg(test)]

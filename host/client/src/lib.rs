@@ -17,6 +17,7 @@ mod events;
 mod executions;
 mod nodes;
 mod schedules;
+mod services;
 mod sse;
 mod transfer;
 mod transport;

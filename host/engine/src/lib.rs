@@ -36,5 +36,6 @@ pub use error::EngineError;
 pub use loaded::Loaded;
 pub use profile::{Profile, compatibility_hash};
 pub use runtime::Runtime;
+pub use serve::NO_RESPONSE;
 pub use spec::{Call, GrantedFolder, GrantedHost, Handles, JobObserver, JobOutcome, JobSpec, LEASE_FOLDER};
 pub use vet::{Inspection, Metadata, Vetted, inspect, vet, vet_and_compile};

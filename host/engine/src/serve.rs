@@ -1,14 +1,15 @@
 //! One HTTP request, answered by one instance of a guest.
 //!
 //! The connection is served by hyper and the guest runs beside it, both as futures of one thread: what the guest writes
-//! goes out while it waits for room. A guest that fails before its response has begun gets the client a 500; one that
-//! fails in the middle of the body gets it a broken connection, since a body that ends early would look whole.
+//! goes out while it waits for room. A guest that fails before its response has begun gets the client a 500 that says so
+//! ([`NO_RESPONSE`]); one that fails in the middle of the body gets it a broken connection, since a body that ends early
+//! would look whole.
 
 mod metered;
 
 use crate::host::{GuestState, OutputLimitReached, OutputMeter};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -33,6 +34,10 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Header fields of a request.
 const MAX_HEADERS: usize = 100;
+
+/// The header of a response that is not the guest's own, since it gave none; the outcome says why. A guest that sets it
+/// itself says the same of its response.
+pub const NO_RESPONSE: &str = "x-hypermesh-no-response";
 
 type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
 type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -173,5 +178,6 @@ fn plain(shared: &Mutex<Shared>, status: StatusCode, text: &'static str) -> Resp
     let body = Full::from(text).map_err(|never: Infallible| match never {}).boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    response.headers_mut().insert(NO_RESPONSE, HeaderValue::from_static("1"));
     response
 }

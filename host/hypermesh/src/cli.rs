@@ -2,7 +2,7 @@
 
 use crate::commands::{
     alloc, api, array, asset, catalog, completions, config, demo, events, exec, guest, quota, run, schedule,
-    serve, token, volume,
+    serve, service, token, volume,
 };
 use crate::output::Format;
 use clap::{Args, ColorChoice, Parser, Subcommand};
@@ -102,6 +102,9 @@ pub(crate) enum Command {
     Token(token::Command),
     /// Run a WebAssembly component, from a file or from the catalog
     Run(run::Arguments),
+    /// HTTP guests that the node serves
+    #[command(subcommand)]
+    Service(service::Command),
     /// Executions
     #[command(subcommand)]
     Exec(exec::Command),
@@ -176,6 +179,12 @@ mod tests {
             "quota set ann --cpu-millis 2000 --memory 4GiB --storage 0.5GiB --gpus 0 --leases 3",
             "quota remove ann",
             "volume list",
+            "run --http hello.wasm --name hello --detach --concurrency 4 --request-timeout 5s --max-body 1MiB --duration 1d",
+            "run --http hello --alloc L --net localhost:80",
+            "service list",
+            "service show hello",
+            "service logs hello --follow",
+            "service delete hello",
             "volume remove L",
             "token create ann --role operator",
             "token list",

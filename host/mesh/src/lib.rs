@@ -21,6 +21,7 @@ mod records;
 mod requests;
 mod schedule;
 mod scrape;
+pub mod service;
 mod start;
 mod tokens;
 mod workers;
@@ -45,6 +46,9 @@ pub use requests::{
 pub use schedule::{
     ArrayItem, ArrayView, ItemPage, ItemStatus, MAX_ARRAY_SIZE, MAX_HISTORY, MAX_PARALLELISM, MAX_SCHEDULES,
     NewArray, NewSchedule, Order, ScheduleChange, ScheduleView, request_of,
+};
+pub use service::{
+    Exchange, ExchangeEnd, MAX_SERVICES, NO_RESPONSE, ServeRequest, ServiceLogFollower, ServiceView,
 };
 pub use start::{Inner, Orphans, Parts, Settings};
 pub use tokens::{MAX_TOKENS, Role, TokenView};

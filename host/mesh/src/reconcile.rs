@@ -14,6 +14,8 @@
 //! | execution running | its worker is gone | ended with what the worker left behind |
 //! | execution starting | its worker is gone, and left nothing | started anew |
 //! | execution queued | anything | killed and started anew: a guest has no effect outside its own folder |
+//! | service serving | its lease is adopted | serves again; guests of requests that died with the node are killed |
+//! | service serving | its lease is gone | ended |
 //! | none | a group, a folder | orphan: as [`Orphans`] says |
 //!
 //! A limit that somebody else changed is reported as an event with both values, and written again.
@@ -63,10 +65,12 @@ impl Mesh {
             );
         }
         let executions = self.tables.executions.filter(|e| !e.status.is_final());
-        let needed: BTreeSet<&LeaseId> = executions.iter().map(|e| &e.lease_id).collect();
+        let services = self.leases_of_services();
+        let needed: BTreeSet<&LeaseId> = executions.iter().map(|e| &e.lease_id).chain(&services).collect();
         for lease in live {
             self.recover_lease(&lease, needed.contains(&lease.id)).await?;
         }
+        self.recover_services().await?;
         self.end_orphans().await?;
         for execution in executions {
             self.recover_execution(execution).await?;
@@ -268,6 +272,7 @@ impl Mesh {
             }
         }
         self.charge_requesters().await?;
+        self.remember_services().await?;
         self.forget_old().await?;
         self.remember_uptime().await
     }

@@ -11,12 +11,13 @@ use crate::internal::{MAX_INTERNAL, MAX_INTERNAL_WAITING};
 use crate::machine::Machine;
 use crate::records::{NodeRecord, WaitingRecord};
 use crate::schedule::{Arrays, TaskRecord, Turns};
+use crate::service::Services;
 use crate::tokens::TokenRecord;
 use crate::workers::Workers;
 use crate::{Changing, Mesh};
 use hypermesh_engine::Profile;
 use hypermesh_model::{
-    Array, Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Run, Schedule, Subject,
+    Array, Asset, AssetStatus, EventKind, Execution, Lease, NodeId, Package, Run, Schedule, Service, Subject,
     Timestamp,
 };
 use hypermesh_sandbox::CgroupBackend;
@@ -83,6 +84,7 @@ pub(crate) struct Tables {
     pub(crate) executions: Table<Execution>,
     pub(crate) packages: Table<Package>,
     pub(crate) sources: Table<SourceRecord>,
+    pub(crate) services: Table<Service>,
     pub(crate) node: Table<NodeRecord>,
     pub(crate) waiting: Table<WaitingRecord>,
     pub(crate) quotas: Table<QuotaRecord>,
@@ -110,6 +112,7 @@ pub struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) supervision: Supervision,
     pub(crate) workers: Workers,
+    pub(crate) services: Services,
     pub(crate) changing: Changing,
     pub(crate) life: Notify,
     pub(crate) catalog: Catalog,
@@ -186,6 +189,7 @@ impl Mesh {
             executions: store.table().map_err(store_fault)?,
             packages: store.table().map_err(store_fault)?,
             sources: store.table().map_err(store_fault)?,
+            services: store.table().map_err(store_fault)?,
             node: store.table().map_err(store_fault)?,
             waiting: store.table().map_err(store_fault)?,
             quotas: store.table().map_err(store_fault)?,
@@ -213,6 +217,7 @@ impl Mesh {
             started: Instant::now(),
             supervision: Supervision::default(),
             workers: Workers::default(),
+            services: Services::default(),
             changing: Changing::default(),
             life: Notify::new(),
             catalog: Catalog::new(settings.catalog.registries.clone()),
@@ -274,7 +279,9 @@ impl Mesh {
     pub async fn stop(&self) -> Result<(), MeshError> {
         self.draining.store(true, Ordering::Release);
         self.remember_uptime().await?;
+        let stopped = self.stop_services().await;
         self.stop_workers().await;
+        stopped?;
         let live = self.tables.leases.filter(|l| l.status.has_group());
         if live.is_empty() {
             self.blocking_mesh(|mesh| {

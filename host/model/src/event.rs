@@ -50,6 +50,9 @@ pub enum EventKind {
     ArrayStarted,
     ArrayProgress,
     ArrayEnded,
+    ServiceStarted,
+    ServiceAdopted,
+    ServiceEnded,
 }
 
 impl EventKind {
@@ -97,6 +100,9 @@ impl EventKind {
             Self::ArrayStarted => "array_started",
             Self::ArrayProgress => "array_progress",
             Self::ArrayEnded => "array_ended",
+            Self::ServiceStarted => "service_started",
+            Self::ServiceAdopted => "service_adopted",
+            Self::ServiceEnded => "service_ended",
         }
     }
 }

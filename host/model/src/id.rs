@@ -109,6 +109,8 @@ ids! {
     RunId, "run";
     /// An array of executions.
     ArrayId, "array";
+    /// A service: an HTTP guest that is served.
+    ServiceId, "svc";
 }
 
 /// The UUID of a GPU as NVML prints it, e.g. `GPU-8f9…`.

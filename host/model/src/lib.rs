@@ -15,6 +15,7 @@ pub mod lease;
 pub mod package;
 pub mod requirement;
 pub mod schedule;
+pub mod service;
 pub mod time;
 pub mod units;
 
@@ -29,7 +30,7 @@ pub use execution::{
 };
 pub use id::{
     ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, RunId,
-    ScheduleId, Subject,
+    ScheduleId, ServiceId, Subject,
 };
 pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
 pub use package::{
@@ -37,7 +38,8 @@ pub use package::{
     PackageSignature, World, is_package_name, package_name_of,
 };
 pub use requirement::{InvalidRequirement, NoMatch, PackageRequirement};
-pub use semver::{Version, VersionReq};
 pub use schedule::{CatchUp, Concurrency, ExecutionTemplate, Run, RunStatus, Schedule, Timing};
+pub use semver::{Version, VersionReq};
+pub use service::{InvalidServiceName, Service, ServiceName, ServiceStatus, ServiceTerms, ServiceUsage};
 pub use time::Timestamp;
 pub use units::{Bytes, InvalidUnit, MilliCpu};

@@ -12,7 +12,8 @@
 //! that dies in between knows after its restart whether that execution was begun.
 
 use crate::{
-    AssetId, Cause, ExecutionId, ExecutionStatus, InputFile, LeaseId, RunId, ScheduleId, Subject, Timestamp,
+    AssetId, Cause, ExecutionId, ExecutionLimits, ExecutionStatus, FolderGrant, HostGrant, InputFile,
+    LeaseId, Retries, RunId, ScheduleId, Stdin, Subject, Terms, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -202,4 +203,8 @@ pub struct Run {
     pub started_at: Option<Timestamp>,
     /// When it became final.
     pub ended_at: Option<Timestamp>,
+}
+
+fn default_priority() -> u8 {
+    Terms::DEFAULT_PRIORITY
 }

@@ -140,6 +140,12 @@ pub trait CgroupBackend: Send + Sync {
         limits: Option<&Limits>,
     ) -> Result<EnforcementReceipt, CgroupError>;
 
+    /// The names of the lease's leaves, sorted; none when there is no such group.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    fn leaves(&self, lease: &LeaseId) -> Result<Vec<String>, CgroupError>;
+
     /// The files to which a process writes `0` to join the leaf. All of them, in this order.
     fn join_files(&self, lease: &LeaseId, leaf: &str) -> Vec<PathBuf>;
 

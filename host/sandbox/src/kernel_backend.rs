@@ -329,6 +329,10 @@ impl CgroupBackend for KernelBackend {
         Ok(self.tree.processes(lease, leaf)?.into_iter().collect())
     }
 
+    fn leaves(&self, lease: &LeaseId) -> Result<Vec<String>, CgroupError> {
+        Ok(self.tree.leaves(lease)?.into_iter().collect())
+    }
+
     fn kill(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<(), CgroupError> {
         leaf.map_or(Ok(()), check_leaf)?;
         kill::kill(&self.tree, lease, leaf)

@@ -184,6 +184,16 @@ impl Tree {
         Ok(found)
     }
 
+    /// The names of the groups below the lease's, over all hierarchies.
+    pub(crate) fn leaves(&self, lease: &LeaseId) -> Result<BTreeSet<String>, CgroupError> {
+        let mut found = BTreeSet::new();
+        for dir in self.dirs(lease, None) {
+            let names = children(&dir)?.into_iter();
+            found.extend(names.filter_map(|leaf| leaf.file_name()?.to_str().map(str::to_owned)));
+        }
+        Ok(found)
+    }
+
     /// Saves the record with the lease; without it a lease is found by its name only.
     pub(crate) fn save_record(&self, lease: &LeaseId, record: &str) {
         let Some(first) = self.hierarchies.first() else { return };

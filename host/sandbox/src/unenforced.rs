@@ -124,6 +124,10 @@ impl CgroupBackend for Unenforced {
         Ok(self.receipt(&limits.cloned().unwrap_or_default()))
     }
 
+    fn leaves(&self, _: &LeaseId) -> Result<Vec<String>, CgroupError> {
+        Ok(Vec::new())
+    }
+
     fn join_files(&self, _: &LeaseId, _: &str) -> Vec<PathBuf> {
         Vec::new()
     }

@@ -5,7 +5,7 @@
 
 use hypermesh_model::{
     Array, ArrayId, Asset, AssetId, CatalogId, Execution, ExecutionId, Lease, LeaseId, Package, Run, RunId,
-    Schedule, ScheduleId,
+    Schedule, ScheduleId, Service, ServiceId,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,4 +50,5 @@ tables! {
     Schedule, ScheduleId, "schedules";
     Run, RunId, "runs";
     Array, ArrayId, "arrays";
+    Service, ServiceId, "services";
 }

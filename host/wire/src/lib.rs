@@ -18,6 +18,7 @@ pub mod problem;
 pub mod queue;
 pub mod quotas;
 pub mod schedules;
+pub mod services;
 pub mod system;
 pub mod tokens;
 pub mod volumes;

@@ -42,7 +42,7 @@ pub const CONTRACT: [(&str, &str); 33] = [
 pub const UNDOCUMENTED: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// Further routes that are added to the contract.
-pub const ADDED: [(&str, &str); 47] = [
+pub const ADDED: [(&str, &str); 58] = [
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/api/v1/events"),
@@ -90,4 +90,15 @@ pub const ADDED: [(&str, &str); 47] = [
     ("GET", "/api/v1/vm/arrays/{id}"),
     ("GET", "/api/v1/vm/arrays/{id}/items"),
     ("POST", "/api/v1/vm/arrays/{id}/cancel"),
+    ("GET", "/api/v1/services"),
+    ("POST", "/api/v1/services"),
+    ("GET", "/api/v1/services/{name}"),
+    ("DELETE", "/api/v1/services/{name}"),
+    ("GET", "/api/v1/services/{name}/logs"),
+    ("GET", "/api/v1/services/{name}/logs/stream"),
+    ("GET", "/guests/{name}/{path}"),
+    ("POST", "/guests/{name}/{path}"),
+    ("PUT", "/guests/{name}/{path}"),
+    ("PATCH", "/guests/{name}/{path}"),
+    ("DELETE", "/guests/{name}/{path}"),
 ];

@@ -62,6 +62,12 @@ pub const QUOTA: &str = "requester_id s, limits.cpu_millis i?, limits.memory_byt
     limits.gpus i?, limits.leases i?, used.cpu_millis i, used.memory_bytes i, used.storage_bytes i, used.gpus i, \
     used.leases i";
 
+/// A service.
+pub const SERVICE: &str = "id s, name s, path s, url s, vm_asset_id s, catalog_id s, allocation_id s, owns_allocation b, \
+    status serving|ended, end_reason s?, concurrency i, timeout i, max_body i, memory_per_request i?, folders [], \
+    network [], usage.requests i, usage.answered i, usage.failures {}, usage.turned_away i, usage.running i, \
+    usage.waiting i, usage.cpu_time f?, dropped_log_lines i, created_at t, ended_at t?, requester_id s";
+
 /// A folder of bounded size.
 pub const VOLUME: &str = "allocation_id s, path s, size i, used i?, method s, kept b";
 

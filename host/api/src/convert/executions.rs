@@ -72,7 +72,11 @@ pub(crate) fn new(body: ExecuteVm) -> Result<ExecuteRequest, Draft> {
     })
 }
 
-fn each<T, U>(member: &str, given: Vec<T>, read: fn(&str, T) -> Result<U, Draft>) -> Result<Vec<U>, Draft> {
+pub(super) fn each<T, U>(
+    member: &str,
+    given: Vec<T>,
+    read: fn(&str, T) -> Result<U, Draft>,
+) -> Result<Vec<U>, Draft> {
     if given.len() > MAX_GRANTS {
         return Err(Draft::invalid(member, format!("`{member}` may have {MAX_GRANTS} entries")));
     }
@@ -88,7 +92,7 @@ fn stdin(given: wire::Stdin) -> Result<Stdin, Draft> {
     }
 }
 
-fn folder(member: &str, given: wire::Folder) -> Result<FolderGrant, Draft> {
+pub(super) fn folder(member: &str, given: wire::Folder) -> Result<FolderGrant, Draft> {
     let absolute = |name: &str, path: String| {
         let member = format!("{member}.{name}");
         let path = check::text(&member, path, 1, MAX_PATH)?;
@@ -106,7 +110,7 @@ fn folder(member: &str, given: wire::Folder) -> Result<FolderGrant, Draft> {
     Ok(FolderGrant { path: path.into(), guest_path, writable: given.writable.unwrap_or(false) })
 }
 
-fn host(member: &str, given: wire::Host) -> Result<HostGrant, Draft> {
+pub(super) fn host(member: &str, given: wire::Host) -> Result<HostGrant, Draft> {
     let name = format!("{member}.host");
     let host = check::text(&name, given.host, 1, MAX_HOST)?;
     if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:_-".contains(&b)) {
@@ -259,12 +263,16 @@ fn shown_request(request: model::ExecutionRequest) -> wire::RequestView {
     }
 }
 
-fn shown_folder(grant: FolderGrant) -> wire::Folder {
+pub(super) fn shown_folder(grant: FolderGrant) -> wire::Folder {
     wire::Folder {
         path: grant.path.to_string_lossy().into_owned(),
         guest_path: Some(grant.guest_path),
         writable: Some(grant.writable),
     }
+}
+
+pub(super) fn shown_host(grant: HostGrant) -> wire::Host {
+    wire::Host { host: grant.host, port: grant.port }
 }
 
 fn shown_limits(limits: &ExecutionLimits) -> wire::Limits {
@@ -304,7 +312,8 @@ pub(crate) fn shown_cause(cause: &Cause) -> CauseView {
     CauseView { kind, message: sentence(cause), data }
 }
 
-fn sentence(cause: &Cause) -> String {
+/// A cause in words.
+pub(crate) fn sentence(cause: &Cause) -> String {
     match cause {
         Cause::GuestError { message } => format!("the guest gave an error: {message}"),
         Cause::Trap { message, backtrace: _ } => format!("the guest trapped: {message}"),

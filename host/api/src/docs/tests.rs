@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Every route of the contract for port 8446, and those that are added to it.
-const ROUTES: [(&str, &str); 78] = [
+const ROUTES: [(&str, &str); 89] = [
     ("get", "/health"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -84,6 +84,17 @@ const ROUTES: [(&str, &str); 78] = [
     ("get", "/api/v1/vm/arrays/{id}"),
     ("get", "/api/v1/vm/arrays/{id}/items"),
     ("post", "/api/v1/vm/arrays/{id}/cancel"),
+    ("get", "/api/v1/services"),
+    ("post", "/api/v1/services"),
+    ("get", "/api/v1/services/{name}"),
+    ("delete", "/api/v1/services/{name}"),
+    ("get", "/api/v1/services/{name}/logs"),
+    ("get", "/api/v1/services/{name}/logs/stream"),
+    ("get", "/guests/{name}/{path}"),
+    ("post", "/guests/{name}/{path}"),
+    ("put", "/guests/{name}/{path}"),
+    ("patch", "/guests/{name}/{path}"),
+    ("delete", "/guests/{name}/{path}"),
 ];
 
 fn document() -> Value {
@@ -202,6 +213,7 @@ fn requests_refuse_unknown_members() {
         "ChangeSchedule",
         "CreateArray",
         "ArrayRange",
+        "CreateService",
     ] {
         assert_eq!(document["components"]["schemas"][name]["additionalProperties"], false, "{name}");
     }

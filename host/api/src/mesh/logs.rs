@@ -20,7 +20,7 @@ const DEFAULT_LINES: u32 = 1000;
 /// Most lines in one answer: a few megabytes.
 const MAX_LINES: u32 = 10_000;
 /// The farthest line; a log's size is bounded far below.
-const MAX_AFTER: u64 = 1_000_000_000_000;
+pub(super) const MAX_AFTER: u64 = 1_000_000_000_000;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default().routes(routes!(get_logs)).routes(routes!(get_output))
@@ -35,13 +35,18 @@ async fn get_logs(
     Params(query): Params<LogQuery>,
 ) -> Answer<Json<Logs>> {
     let after = convert::check::range("after", query.after.unwrap_or(0), 0, MAX_AFTER)?;
-    let lines = convert::check::range("limit", query.limit.unwrap_or(DEFAULT_LINES), 1, MAX_LINES)?;
-    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+    let lines = lines_wanted(query.limit)?;
     let page = tokio::select! {
         page = state.mesh.logs(&id, after, lines, patience(query.wait)?) => page?,
         () = state.closing.cancelled() => state.mesh.logs(&id, after, lines, Duration::ZERO).await?,
     };
     Ok(Json(convert::executions::logs(id, page)))
+}
+
+/// How many lines a caller wants.
+pub(super) fn lines_wanted(limit: Option<u32>) -> Answer<usize> {
+    let lines = convert::check::range("limit", limit.unwrap_or(DEFAULT_LINES), 1, MAX_LINES)?;
+    Ok(usize::try_from(lines).unwrap_or(usize::MAX))
 }
 
 /// A file that the guest wrote

@@ -16,6 +16,7 @@ pub(crate) mod quota;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod serve;
+pub(crate) mod service;
 mod status;
 mod story;
 pub(crate) mod token;
@@ -43,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Volume(command) => volume::run(&context, command),
         Command::Token(command) => token::run(&context, command),
         Command::Run(arguments) => run::run(&context, arguments),
+        Command::Service(command) => service::run(&context, command),
         Command::Exec(command) => exec::run(&context, command),
         Command::Guest(command) => guest::run(&context, command),
         Command::Array(command) => array::run(&context, command),

@@ -2,9 +2,11 @@
 //! many parameters.
 //!
 //! Uploads what the node lacks, follows the log, fetches the outputs. A guest that ends without a result is told with
-//! its cause and exits 1. Interrupting this command doesn't end the execution: it says how to.
+//! its cause and exits 1. Interrupting this command doesn't end the execution: it says how to. With `--http` the component
+//! is served instead (`http`).
 
 mod flow;
+mod http;
 pub(crate) mod terms;
 
 use crate::commands::{array, exec};
@@ -80,6 +82,8 @@ pub(crate) struct Workload {
     cpu_time: Option<u64>,
     #[command(flatten)]
     terms: Terms,
+    #[command(flatten)]
+    serving: http::Serving,
 }
 
 impl Workload {
@@ -110,6 +114,9 @@ impl Workload {
 
 /// Runs `run …`.
 pub(crate) fn run(context: &Context, mut arguments: Arguments) -> anyhow::Result<()> {
+    if arguments.serving.http {
+        return http::run(context, arguments);
+    }
     let client = context.client()?;
     // Before anything is sent: a file that is none must not leave half of it behind.
     let items = arguments.fan.items()?;

@@ -17,6 +17,7 @@ pub(crate) enum Ending {
     WaitOver,
     Missed,
     ExecutionEnded,
+    ServiceEnded,
     Preempted { by: LeaseId },
     OutOfMemory { detail: String },
     GpuOverused { detail: String },
@@ -26,7 +27,9 @@ pub(crate) enum Ending {
 impl Ending {
     pub(crate) fn status(&self) -> LeaseStatus {
         match self {
-            Self::Released | Self::Expired | Self::ExecutionEnded => LeaseStatus::Completed,
+            Self::Released | Self::Expired | Self::ExecutionEnded | Self::ServiceEnded => {
+                LeaseStatus::Completed
+            }
             Self::Withdrawn | Self::WaitOver | Self::Missed => LeaseStatus::Cancelled,
             Self::Preempted { .. }
             | Self::OutOfMemory { .. }
@@ -43,6 +46,7 @@ impl Ending {
             Self::WaitOver => "there was no room in the time that it would wait".into(),
             Self::Missed => "its time passed while the node was down".into(),
             Self::ExecutionEnded => "the execution ended".into(),
+            Self::ServiceEnded => "the service ended".into(),
             Self::Preempted { by } => format!("pre-empted by allocation `{by}`, which has a higher priority"),
             Self::OutOfMemory { detail } | Self::GpuOverused { detail } | Self::Failed { detail } => {
                 detail.clone()
@@ -56,7 +60,7 @@ impl Ending {
             metrics.lease_released(outcome).inc();
         };
         match self {
-            Self::Released | Self::ExecutionEnded => released(ReleaseOutcome::Released),
+            Self::Released | Self::ExecutionEnded | Self::ServiceEnded => released(ReleaseOutcome::Released),
             Self::Expired => released(ReleaseOutcome::Expired),
             Self::Withdrawn | Self::WaitOver | Self::Missed => {
                 metrics.lease_created(CreateOutcome::Cancelled).inc();
@@ -110,6 +114,7 @@ impl Mesh {
         }
         // Each execution reads its usage from its own cgroup before that goes; so they end first.
         self.supervision.stop_in(id, &Cause::LeaseEnded { lease: id.clone() }).await;
+        self.end_services_in(id, &format!("its allocation ended: {}", ending.reason())).await;
         let lease = self.lease(id)?;
         if lease.status.is_final() {
             return Ok(lease); // It was made for an execution and ended with it.
@@ -156,6 +161,8 @@ impl Mesh {
     pub(crate) async fn leave_ledger(&self, ended: &Lease) {
         self.ledger.charge(&ended.id, Timestamp::now());
         self.ledger.remove(&ended.id);
+        // Mostly there is none left; one that was made while its lease ended is.
+        self.end_services_in(&ended.id, "its allocation ended").await;
         if !ended.grant.cpus.is_empty()
             && let Err(error) = self.share_cpus().await
         {

@@ -12,8 +12,8 @@ use crate::error::MeshError;
 use crate::requests::NewPackage;
 use hypermesh_engine::Profile;
 use hypermesh_model::{
-    CatalogId, EventKind, MAX_PACKAGE_VERSION, Operation, Package, PackageSignature, Subject, Timestamp, Version, World,
-    error_chain, package_name_of,
+    CatalogId, EventKind, MAX_PACKAGE_VERSION, Operation, Package, PackageSignature, Subject, Timestamp,
+    Version, World, error_chain, package_name_of,
 };
 use hypermesh_registry::{Artifact, ComponentFacts, Evidence, Reference, Signature, read_component};
 use hypermesh_store::Batch;

@@ -170,14 +170,7 @@ impl Folder {
 
     /// How it ended; `None` when the worker left nothing that can be read.
     pub fn read_outcome(&self) -> Option<Outcome> {
-        let file = File::open(self.file("outcome.json")).ok()?;
-        let mut reader = BufReader::new(file.take(MAX_OUTCOME_BYTES + MAX_RESULT_BYTES));
-        let mut head = Vec::new();
-        (&mut reader).take(MAX_OUTCOME_BYTES).read_until(b'\n', &mut head).ok()?;
-        let ended: JobOutcome = serde_json::from_slice(&head).ok()?;
-        let mut result = Vec::new();
-        reader.read_to_end(&mut result).ok()?;
-        Some(Outcome { ended, result: String::from_utf8(result).ok()? })
+        read_outcome(File::open(self.file("outcome.json")).ok()?)
     }
 
     /// What a command writes to standard output.
@@ -207,7 +200,19 @@ impl Folder {
     }
 }
 
-pub(super) fn parse_line(line: &[u8]) -> LogLine {
+/// How a worker ended, from what it wrote; `None` when that can't be read.
+pub(crate) fn read_outcome(file: File) -> Option<Outcome> {
+    let mut reader = BufReader::new(file.take(MAX_OUTCOME_BYTES + MAX_RESULT_BYTES));
+    let mut head = Vec::new();
+    (&mut reader).take(MAX_OUTCOME_BYTES).read_until(b'\n', &mut head).ok()?;
+    let ended: JobOutcome = serde_json::from_slice(&head).ok()?;
+    let mut result = Vec::new();
+    reader.read_to_end(&mut result).ok()?;
+    Some(Outcome { ended, result: String::from_utf8(result).ok()? })
+}
+
+/// A line of a log; what is none becomes the text of one.
+pub(crate) fn parse_line(line: &[u8]) -> LogLine {
     serde_json::from_slice(line).unwrap_or_else(|_| LogLine {
         at: hypermesh_model::Timestamp::now(),
         level: "error".into(),

@@ -17,8 +17,11 @@ pub mod worker;
 pub(crate) use begin::worker_uid;
 pub(crate) use drive::{Begin, drive};
 pub use folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
+pub(crate) use folder::{parse_line, read_outcome};
 pub use follow::{FileFollower, LogFollower};
+pub(crate) use network::{Resolved, resolve};
 pub use supervision::{MAX_LIVE_EXECUTIONS, Supervision};
+pub(crate) use watch::Process;
 
 use crate::Mesh;
 use crate::allocation::{DEFAULT_PIDS, ForExecution};
@@ -29,7 +32,8 @@ use crate::requests::{CancelOutcome, ExecuteRequest};
 use crate::workers::Slot;
 use hypermesh_model::{
     Asset, BlobDigest, Bytes, Cause, EventKind, Execution, ExecutionId, ExecutionRequest, ExecutionStatus,
-    Lease, LeaseId, LeaseStatus, MilliCpu, Package, ResourceUsage, Stdin, Subject, Timestamp, VmSpec, World,
+    FolderGrant, Lease, LeaseId, LeaseStatus, MilliCpu, Package, ResourceUsage, Stdin, Subject, Timestamp,
+    VmSpec, World,
 };
 use hypermesh_planner::Wanted;
 use hypermesh_store::Batch;
@@ -138,7 +142,12 @@ impl Mesh {
         {
             return missing("stdin.digest".into(), digest);
         }
-        for (index, folder) in request.folders.iter().enumerate() {
+        self.check_folders(&request.folders)
+    }
+
+    /// Folders must be there, and granted by the operator.
+    pub(crate) fn check_folders(&self, folders: &[FolderGrant]) -> Result<(), MeshError> {
+        for (index, folder) in folders.iter().enumerate() {
             let member = format!("folders[{index}].path");
             // As it is now: a link that is changed later leads to what it leads to then, so the grant is by what it is.
             let path = folder.path.canonicalize().map_err(|error| {

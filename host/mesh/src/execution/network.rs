@@ -16,11 +16,14 @@ use tokio::io::unix::AsyncFd;
 /// Addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 16;
 
+/// A granted host, its port, and where both are.
+pub(crate) type Resolved = (String, u16, Vec<SocketAddr>);
+
 /// The addresses of what was granted.
 ///
 /// # Errors
 /// [`MeshError::Unfit`] for a name that doesn't resolve.
-pub(super) async fn resolve(grants: &[HostGrant]) -> Result<Vec<(String, u16, Vec<SocketAddr>)>, MeshError> {
+pub(crate) async fn resolve(grants: &[HostGrant]) -> Result<Vec<Resolved>, MeshError> {
     let mut resolved = Vec::with_capacity(grants.len());
     for (index, HostGrant { host, port }) in grants.iter().enumerate() {
         let found = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|error| {

@@ -9,6 +9,7 @@ use crate::ready::{has_ended, readable};
 use hypermesh_model::{Cause, EventKind, Execution, ExecutionStatus, Timestamp, error_chain};
 use hypermesh_sandbox::{FromWorker, PidFd, Worker, WorkerExit};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -32,7 +33,8 @@ pub(super) struct Watched {
     allowed: Vec<SocketAddr>,
 }
 
-enum Process {
+/// A worker's process.
+pub(crate) enum Process {
     /// With its link in the runtime's epoll.
     Child(AsyncFd<Worker>),
     /// An earlier run of the node started it.
@@ -64,21 +66,38 @@ impl Watched {
         ended: oneshot::Receiver<WorkerExit>,
         allowed: Vec<SocketAddr>,
     ) -> Result<Self, MeshError> {
-        let worker = readable(worker).map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))?;
-        Ok(Self { process: Process::Child(worker), ended: Some(ended), speaks: true, allowed })
+        Ok(Self { process: Process::child(worker)?, ended: Some(ended), speaks: true, allowed })
     }
 }
 
 impl Process {
-    fn pidfd(&self) -> &PidFd {
+    /// One that was just given its job.
+    ///
+    /// # Errors
+    /// When the runtime can't watch it.
+    pub(crate) fn child(worker: Worker) -> Result<Self, MeshError> {
+        readable(worker).map(Self::Child).map_err(|e| MeshError::internal("watching a worker")(Box::new(e)))
+    }
+
+    pub(crate) fn pidfd(&self) -> &PidFd {
         match self {
             Self::Child(worker) => worker.get_ref().pidfd(),
             Self::Adopted(pidfd) => pidfd,
         }
     }
 
+    /// Answers its network calls, which come on `listener`, until it has ended.
+    pub(crate) fn serve_network(&self, listener: OwnedFd, allowed: Vec<SocketAddr>) {
+        if let Self::Child(worker) = self {
+            network::serve(worker.get_ref(), listener, allowed);
+        }
+    }
+
     /// Becomes ready when it has ended: with its exit, where that is known.
-    async fn exited(&self, told: &mut Option<oneshot::Receiver<WorkerExit>>) -> Option<WorkerExit> {
+    pub(crate) async fn exited(
+        &self,
+        told: &mut Option<oneshot::Receiver<WorkerExit>>,
+    ) -> Option<WorkerExit> {
         if let Some(receiver) = told {
             let exit = receiver.await.ok();
             *told = None;
@@ -93,7 +112,7 @@ impl Process {
     }
 
     /// What it says next; never again after it said that it ends.
-    async fn hear(&self) -> FromWorker {
+    pub(crate) async fn hear(&self) -> FromWorker {
         let Self::Child(worker) = self else { return std::future::pending().await };
         loop {
             let Ok(mut ready) = worker.readable().await else { return FromWorker::Ended };
@@ -138,9 +157,7 @@ pub(super) async fn watch(
                 }
                 FromWorker::Said(_) => {}
                 FromWorker::Listener(listener) => {
-                    if let Process::Child(worker) = &process {
-                        network::serve(worker.get_ref(), listener, std::mem::take(&mut allowed));
-                    }
+                    process.serve_network(listener, std::mem::take(&mut allowed));
                 }
                 FromWorker::Ended => speaks = false,
             },

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 const STRANGE_IDS: [&str; 8] = ["nothing-here", "%00", "%FF%FE", "..", "a%2F..%2Fb", "UPPER", "%20", "-dash"];
 
 /// Members that are numbers.
-const NUMBERS: [&str; 15] = [
+const NUMBERS: [&str; 16] = [
     "amount",
     "duration",
     "timeout",
@@ -27,6 +27,7 @@ const NUMBERS: [&str; 15] = [
     "history_limit",
     "parallelism",
     "max_failures",
+    "concurrency",
 ];
 
 /// Larger than the largest JSON body.
@@ -46,6 +47,7 @@ struct Holdings {
     volumes: usize,
     schedules: usize,
     arrays: usize,
+    services: usize,
 }
 
 #[track_caller]
@@ -64,6 +66,7 @@ fn holdings(node: &Node) -> Holdings {
         volumes: count("/api/v1/volumes"),
         schedules: count("/api/v1/schedules"),
         arrays: count("/api/v1/vm/arrays"),
+        services: count("/api/v1/services"),
     }
 }
 
@@ -148,6 +151,12 @@ fn right(operation: Operation<'_>) -> Value {
         }),
         ("post", "/api/v1/schedules") => Value::Object(schedule()),
         ("patch", "/api/v1/schedules/{id}") => Value::Object(schedule()),
+        ("post", "/api/v1/services") => json!({
+            "name": "hello", "vm_asset_id": "vm-none", "allocation_id": "lease-none", "allocation_duration": 60,
+            "concurrency": 2, "timeout": 10, "max_body": "1MiB",
+            "folders": [{ "path": "/srv", "guest_path": "/data", "writable": false }],
+            "network": [{ "host": "localhost", "port": 80 }]
+        }),
         (method, path) => panic!("{method} {path} takes JSON; add a right body of it here"),
     }
 }

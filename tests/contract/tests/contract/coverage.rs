@@ -4,6 +4,7 @@
 use crate::depth;
 use crate::exchange::{self, Payload};
 use crate::later;
+use crate::services;
 use crate::session::{Session, document, has_shape};
 use hypermesh_artifacts::{HASH_FILES, THUMBNAIL};
 use hypermesh_harness::{Answer, Node};
@@ -65,6 +66,7 @@ fn every_operation_answers_as_documented() {
     executions(&mut session);
     later::arrays(&mut session);
     later::schedules(&mut session);
+    services::all(&mut session, &node);
     events(&mut session, &node);
     unbuilt(&mut session);
     let unused = session.unused();

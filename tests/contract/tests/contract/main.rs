@@ -6,4 +6,5 @@ mod depth;
 mod exchange;
 mod later;
 mod schemathesis;
+mod services;
 mod session;

@@ -41,6 +41,8 @@ mod reservations;
 mod resize;
 mod schedules;
 mod security;
+mod services;
 mod storage;
 mod tour;
 mod usage;
+mod web;
