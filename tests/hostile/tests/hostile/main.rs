@@ -17,4 +17,5 @@ mod ground;
 mod instantiating;
 mod memory;
 mod names;
+mod neighbour;
 mod output;
