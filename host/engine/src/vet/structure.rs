@@ -2,6 +2,7 @@
 //!
 //! Reads each section's header and skips the code. Stops at the first limit.
 
+use super::instances::Instances;
 use crate::EngineError;
 use wasmparser::{Encoding, Parser, Payload};
 
@@ -30,6 +31,7 @@ pub(super) struct Structure {
     depth: u64,
     modules: u64,
     functions: u64,
+    instances: Instances,
 }
 
 impl Structure {
@@ -38,7 +40,9 @@ impl Structure {
         within("bytes", bytes.len() as u64, MAX_BYTES)?;
         let mut structure = Self::default();
         for payload in Parser::new(0).parse_all(bytes) {
-            structure.add(payload.map_err(EngineError::Malformed)?)?;
+            let payload = payload.map_err(EngineError::Malformed)?;
+            structure.instances.add(&payload)?;
+            structure.add(payload)?;
         }
         Ok(structure)
     }
@@ -86,6 +90,6 @@ fn push(names: &mut Vec<String>, name: &str, what: &'static str) -> Result<(), E
     Ok(())
 }
 
-fn within(what: &'static str, found: u64, limit: u64) -> Result<(), EngineError> {
+pub(super) fn within(what: &'static str, found: u64, limit: u64) -> Result<(), EngineError> {
     if found > limit { Err(EngineError::TooLarge { what, found, limit }) } else { Ok(()) }
 }

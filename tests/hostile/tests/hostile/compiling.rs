@@ -4,21 +4,20 @@
 use crate::ground::{Vigil, nothing_is_left, offer, refused};
 use hypermesh_harness::{Node, require_cgroups};
 use hypermesh_tests_hostile::bombs;
-use hypermesh_tests_hostile::forge::Job;
 
-/// Four kilobytes ask for 27 million instances.
+/// Four kilobytes ask for 27 million instances, and two for a thousand.
 #[test]
-fn a_component_that_multiplies_is_ended_at_the_compilers_memory() {
+fn a_component_that_multiplies_is_refused_before_it_is_compiled() {
     let node = Node::start();
     require_cgroups!(node);
     let _vigil = Vigil::over(&node);
-    let bytes = bombs::laughs(300, 3);
-    assert!(bytes.len() < 8 << 10, "{} bytes", bytes.len());
-    let refused = refused(&node, "laughs", &bytes);
-    let at_a_limit =
-        refused.detail.contains("needed more than") || refused.detail.contains("took longer than");
-    assert!(at_a_limit && refused.reasons.len() == 1, "{refused:?}");
-    assert_eq!(offer(&node, "after", &Job::default().component()), None, "the next one is taken");
+    for (width, levels) in [(300, 3), (10, 3), (2, 12), (1000, 2)] {
+        let bytes = bombs::laughs(width, levels);
+        assert!(bytes.len() < 16 << 10, "{} bytes", bytes.len());
+        let refused = refused(&node, "laughs", &bytes);
+        assert!(refused.detail.contains("instances; at most 1024"), "{refused:?}");
+    }
+    assert_eq!(offer(&node, "fewer", &bombs::laughs(10, 2)), None, "and a small one is taken");
     nothing_is_left(&node);
 }
 
