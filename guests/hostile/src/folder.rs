@@ -17,7 +17,7 @@ pub(crate) struct Text {
     text: String,
 }
 
-fn folder() -> Result<&'static Path, JobError> {
+pub(crate) fn folder() -> Result<&'static Path, JobError> {
     if cfg!(target_family = "wasm") {
         Ok(Path::new(LEASE_FOLDER))
     } else {
@@ -78,7 +78,32 @@ pub(crate) fn escape() -> Result<Value, JobError> {
     }))
 }
 
+/// Keeps files open until the host refuses another one: how many, and with which error.
+pub(crate) fn handles() -> Result<Value, JobError> {
+    let folder = folder()?;
+    let mut held = Vec::new();
+    let refused = loop {
+        match File::create(folder.join(format!("held-{}", held.len()))) {
+            Ok(file) => held.push(file),
+            Err(error) => break error,
+        }
+    };
+    // One of them must still do what it is for.
+    let written = held.first_mut().map(|file| file.write_all(b"here"));
+    let last = written.as_ref().map(said);
+    Ok(json!({ "held": held.len(), "error": refused.to_string(), "last": last }))
+}
+
+/// Creates empty files until there are so many or the host refuses: how many there are, and with which error.
+pub(crate) fn crowd(count: u64) -> Result<Value, JobError> {
+    let folder = folder()?;
+    let create = |n: u64| File::create(folder.join(format!("{n}"))).err().map(|error| (n, error));
+    let refused = (0..count).find_map(create);
+    let (made, error) = refused.map_or((count, None), |(made, error)| (made, Some(error.to_string())));
+    Ok(json!({ "made": made, "error": error }))
+}
+
 /// The kind of the error; `None` when there was none.
-fn said<T>(outcome: &io::Result<T>) -> Option<String> {
+pub(crate) fn said<T>(outcome: &io::Result<T>) -> Option<String> {
     outcome.as_ref().err().map(|error| format!("{:?}", error.kind()))
 }

@@ -21,6 +21,9 @@ const MAX_NAME_BYTES: usize = 64;
 const MAX_DESCRIPTION_BYTES: usize = 1024;
 /// The longest schema of an operation's parameters, in bytes.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
+/// The longest message of a guest's own error, in bytes. It is in the execution's record and in an event, both of which are
+/// kept by the thousand; what is longer belongs into the log or an output.
+const MAX_MESSAGE_BYTES: usize = 4096;
 /// The longest message or line of a backtrace that we make, in bytes: names in it are the guest's.
 const MAX_TEXT_BYTES: usize = 1024;
 /// Lines of a backtrace. A frame takes one, and one more for each function that was inlined into it.
@@ -49,35 +52,29 @@ pub(crate) fn answer(returned: Returned, outputs: Vec<OutputFile>, spec: &JobSpe
             }
             match serde_json::from_str::<IgnoredAny>(&result) {
                 Ok(IgnoredAny) => Ok(Answer::Completed { result, outputs }),
-                Err(error) => Err(guest_error(format!("the result is not JSON: {error}"), limit)),
+                Err(error) => Err(guest_error(format!("the result is not JSON: {error}"))),
             }
         }
         Returned::ExitCode(0) => Ok(Answer::Completed { result: r#"{"exit_code":0}"#.to_owned(), outputs }),
         Returned::Served(Served::Status(status)) => {
             Ok(Answer::Completed { result: serde_json::json!({ "status": status }).to_string(), outputs })
         }
-        Returned::Served(Served::NoResponse(error)) => Err(guest_error(
-            match error {
-                Some(error) => format!("the guest answered with an error: {error:?}"),
-                None => "the guest gave no response".to_owned(),
-            },
-            limit,
-        )),
+        Returned::Served(Served::NoResponse(error)) => Err(guest_error(match error {
+            Some(error) => format!("the guest answered with an error: {error:?}"),
+            None => "the guest gave no response".to_owned(),
+        })),
         // wasi:cli/exit takes a result or a code of 8 bits.
         Returned::ExitCode(code) => Err(Cause::ExitCode { code: u8::try_from(code).unwrap_or(1) }),
-        Returned::Error(error) => Err(guest_error(
-            match error {
-                handler::JobError::UnknownOperation => "unknown operation".to_owned(),
-                handler::JobError::InvalidParameters(reason) => format!("invalid parameters: {reason}"),
-                handler::JobError::Failed(reason) => reason,
-            },
-            limit,
-        )),
+        Returned::Error(error) => Err(guest_error(match error {
+            handler::JobError::UnknownOperation => "unknown operation".to_owned(),
+            handler::JobError::InvalidParameters(reason) => format!("invalid parameters: {reason}"),
+            handler::JobError::Failed(reason) => reason,
+        })),
     }
 }
 
-fn guest_error(message: String, limit: usize) -> Cause {
-    Cause::GuestError { message: cut(message, limit) }
+fn guest_error(message: String) -> Cause {
+    Cause::GuestError { message: cut(message, MAX_MESSAGE_BYTES) }
 }
 
 fn cut(mut text: String, limit: usize) -> String {

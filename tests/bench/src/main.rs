@@ -13,6 +13,7 @@ mod error;
 mod execute;
 mod leases;
 mod machine;
+mod neighbour;
 mod planner;
 mod python;
 mod report;
@@ -76,8 +77,9 @@ fn main() -> ExitCode {
 /// Measures one or more rows on a node.
 type Measure = fn(&Node, &Effort) -> Result<Vec<Row>, BenchError>;
 
-const ROWS: [(&str, Measure); 5] = [
+const ROWS: [(&str, Measure); 6] = [
     ("execution", execute::measure),
+    ("neighbour", neighbour::measure),
     ("leases", leases::measure),
     ("planner", planner::measure),
     ("assets", assets::measure),

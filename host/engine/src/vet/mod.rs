@@ -5,6 +5,7 @@
 //! component that was accepted cannot fail to link later.
 
 mod imports;
+mod instances;
 mod metadata;
 mod structure;
 

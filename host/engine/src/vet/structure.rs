@@ -3,6 +3,7 @@
 //!
 //! Reads each section's header and skips the code. Stops at the first limit, and keeps what it had read until then.
 
+use super::instances::Instances;
 use super::metadata::Metadata;
 use crate::EngineError;
 use wasmparser::{Encoding, FunctionBody, Parser, Payload};
@@ -43,6 +44,7 @@ pub(super) struct Structure {
     functions: u64,
     locals: u64,
     items: u64,
+    instances: Instances,
 }
 
 impl Structure {
@@ -62,6 +64,7 @@ impl Structure {
                 let section = bytes.get(section.range()).unwrap_or_default();
                 within("types within types", nested_types(section), MAX_NESTED_TYPES)?;
             }
+            self.instances.add(&payload)?;
             self.add(payload)?;
         }
         Ok(())
@@ -151,6 +154,6 @@ fn push(names: &mut Vec<String>, name: &str, what: &'static str) -> Result<(), E
     Ok(())
 }
 
-fn within(what: &'static str, found: u64, limit: u64) -> Result<(), EngineError> {
+pub(super) fn within(what: &'static str, found: u64, limit: u64) -> Result<(), EngineError> {
     if found > limit { Err(EngineError::TooLarge { what, found, limit }) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ use crate::Mesh;
 use crate::error::MeshError;
 use crate::workers::{Descriptors, Role, Slot, WorkerJob};
 use hypermesh_engine::{Call, JobOutcome, JobSpec, Profile};
-use hypermesh_model::{BlobDigest, Bytes, ExecutionId, MilliCpu, Operation};
+use hypermesh_model::{BlobDigest, Bytes, CpuMode, ExecutionId, MilliCpu, Operation};
 use hypermesh_sandbox::{Limits, Order, WorkerExit};
 use std::fs::File;
 use std::time::Duration;
@@ -64,7 +64,9 @@ impl Mesh {
             .blocking_mesh(move |mesh| {
                 let io_fault = |e: std::io::Error| MeshError::internal("asking a component")(Box::new(e));
                 let limits = Limits {
-                    cpu: Some(MilliCpu(1000)),
+                    // No lease waits for a stranger's upload.
+                    cpu: Some(MilliCpu(250)),
+                    cpu_mode: CpuMode::Shared,
                     memory: Some(MEMORY),
                     pids: Some(PIDS),
                     ..Limits::default()
