@@ -205,8 +205,8 @@ impl Driver {
         let Some(by) = self.mesh.tables.arrays.get(&self.live.id).and_then(|array| array.cancelled_by) else {
             return;
         };
-        for id in self.begun.running.values().cloned() {
-            let (mesh, by) = (self.mesh.clone(), by.clone());
+        for id in self.begun.running.values() {
+            let (mesh, id, by) = (self.mesh.clone(), id.clone(), by.clone());
             tokio::spawn(async move {
                 if let Err(error) = mesh.cancel(&id, &by).await {
                     tracing::warn!(execution = %id, error = error_chain(&error), "it could not be cancelled");
