@@ -94,9 +94,12 @@ impl Mesh {
     /// Whether what is to be executed later could be, as things are: the vm, its package, the operation, the lease.
     /// Capacity is another question, of another time. Members are named as parts of `execution`.
     pub(crate) fn check_request(&self, request: &ExecuteRequest) -> Result<(), MeshError> {
-        self.check_parts(request).map_err(|error| match error {
-            MeshError::Unfit { member, detail } => MeshError::unfit(format!("execution.{member}"), detail),
-            other => other,
+        self.check_parts(request).map_err(|error| {
+            if let MeshError::Unfit { member, detail } = error {
+                MeshError::unfit(format!("execution.{member}"), detail)
+            } else {
+                error
+            }
         })
     }
 

@@ -42,3 +42,33 @@ pub(super) fn moments(
 pub(super) fn moments_of(schedule: &Schedule) -> Result<Moments, MeshError> {
     moments(&schedule.timing, schedule.starts_at, schedule.ends_at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hypermesh_model::Timestamp;
+    use std::path::Path;
+
+    fn cron(zone: &str) -> Result<Moments, MeshError> {
+        let timing = Timing::Cron { expression: "0 9 * * *".into(), time_zone: zone.into() };
+        moments(&timing, None, None)
+    }
+
+    #[test]
+    fn a_zone_is_the_machine_s_and_one_that_it_does_not_know_is_named() {
+        let Err(MeshError::Unfit { member, detail }) = cron("Moon/Tycho") else { panic!("it is taken") };
+        assert!(member == "time_zone" && detail.contains("Moon/Tycho"));
+        let new_year = Timestamp::from_millis(1_767_225_600_000);
+        assert_eq!(cron("UTC").unwrap().next_after(new_year), Some(new_year.plus_seconds(9 * 3600)));
+        if !Path::new("/usr/share/zoneinfo/Europe/Berlin").exists() {
+            eprintln!("SKIPPED a_zone_is_the_machine_s: this machine has no time zone database");
+            return;
+        }
+        let moments = cron("Europe/Berlin").unwrap();
+        assert_eq!(
+            moments.next_after(new_year),
+            Some(new_year.plus_seconds(8 * 3600)),
+            "an hour ahead in winter"
+        );
+    }
+}

@@ -13,7 +13,7 @@ use crate::error::MeshError;
 use crate::failpoint::at;
 use crate::schedule::template::request;
 use crate::schedule::{AGAIN, refusal};
-use hypermesh_model::{Array, Execution, ExecutionId, error_chain};
+use hypermesh_model::{Array, Cause, Execution, ExecutionId, error_chain};
 use hypermesh_planner::Next;
 use hypermesh_store::Batch;
 use std::collections::BTreeMap;
@@ -164,7 +164,12 @@ impl Driver {
             | MeshError::Unprocessable { .. }
             | MeshError::TooLarge { .. } => {}
         }
-        tracing::warn!(array = %self.live.id, index, reason, "an array is stopped");
+        self.stop(reason).await;
+    }
+
+    /// Starts nothing more, for a reason that goes on record.
+    async fn stop(&self, reason: String) {
+        tracing::warn!(array = %self.live.id, reason, "an array is stopped");
         self.live.stop();
         let stopped = self.mesh.update_array(&self.live, |array| {
             array.reason.get_or_insert(reason);
@@ -194,10 +199,21 @@ impl Driver {
         while let Some(more) = self.ends.try_join_next() {
             ended.extend(more);
         }
-        for (index, ..) in &ended {
+        for (index, _, execution) in &ended {
             self.begun.running.remove(index);
+            if let Some(reason) = execution.as_ref().and_then(|execution| self.lease_is_gone(execution)) {
+                self.stop(reason).await;
+            }
         }
         self.mesh.record_ends(&self.live, ended, &mut self.told).await;
+    }
+
+    /// Why no other index can run, when this one ended with the lease that all were to run in. It may be that the lease's
+    /// own end is not on record yet, and one more would be begun in it.
+    fn lease_is_gone(&self, execution: &Execution) -> Option<String> {
+        let Some(Cause::LeaseEnded { lease }) = &execution.cause else { return None };
+        let given = self.mesh.tables.arrays.get(&self.live.id)?.template.lease?;
+        (given == *lease).then(|| format!("allocation `{lease}`, which all of it was to run in, has ended"))
     }
 
     /// Kills what runs, if the array was cancelled. Their ends come like all others.
@@ -205,8 +221,8 @@ impl Driver {
         let Some(by) = self.mesh.tables.arrays.get(&self.live.id).and_then(|array| array.cancelled_by) else {
             return;
         };
-        for id in self.begun.running.values().cloned() {
-            let (mesh, by) = (self.mesh.clone(), by.clone());
+        for id in self.begun.running.values() {
+            let (mesh, id, by) = (self.mesh.clone(), id.clone(), by.clone());
             tokio::spawn(async move {
                 if let Err(error) = mesh.cancel(&id, &by).await {
                     tracing::warn!(execution = %id, error = error_chain(&error), "it could not be cancelled");
