@@ -70,7 +70,7 @@ fn run_cargo(folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
         .current_dir(repository())
-        .args(["build", "--quiet", "--package", "hypermesh", "--bin", "hypermesh", "--profile", profile])
+        .args(["build", "--quiet", "--workspace", "--bin", "hypermesh", "--profile", profile])
         .arg("--target-dir")
         .arg(target)
         .output()
