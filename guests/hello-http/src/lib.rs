@@ -57,12 +57,18 @@ impl Guest for Hello {
             },
             "/nothing" => {}
             "/error" => ResponseOutparam::set(out, Err(ErrorCode::ConfigurationError)),
+            "/abort" => {
+                let _answered = begin(out, 200);
+                // Without a word, which would let the host send what it has.
+                std::process::abort();
+            }
             "/panic" => panic!("a guest that panics over HTTP"),
             "/panic-late" => {
-                let (body, mut stream) = begin(out, 200);
+                let (_body, mut stream) = begin(out, 200);
                 stream.write_all(&[b'x'; 1000]).expect("its client listens");
                 stream.flush().expect("its client listens");
-                drop(body);
+                // Until the client has what was written so far.
+                stream.subscribe().block();
                 panic!("a guest that panics in its body");
             }
             _ if path.starts_with("/request/") => respond(out, 200, &[describe(&request).as_bytes()]),

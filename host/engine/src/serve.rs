@@ -60,6 +60,8 @@ struct Shared {
     status: Option<StatusCode>,
     /// What the guest did in place of giving a response.
     missing: Option<Option<ErrorCode>>,
+    /// Whether the guest has failed: a response that it gave before is none any more.
+    failed: bool,
 }
 
 /// Serves one request on a connection.
@@ -73,7 +75,7 @@ pub(crate) async fn serve(
 ) -> wasmtime::Result<Served> {
     let meter = store.data().meter().clone();
     let (to_guest, from_client) = oneshot::channel::<Exchange>();
-    let shared = Mutex::new(Shared { to_guest: Some(to_guest), status: None, missing: None });
+    let shared = Mutex::new(Shared { to_guest: Some(to_guest), status: None, missing: None, failed: false });
     let service =
         service_fn(|request| async { Ok::<_, Infallible>(respond(request, &shared, &meter).await) });
     let mut connection = pin!(
@@ -104,10 +106,14 @@ pub(crate) async fn serve(
         })
         .await
     };
-    let begun = lock(&shared).status.is_some();
+    let failed = ran.is_err();
+    let begun = {
+        let mut shared = lock(&shared);
+        shared.failed = failed;
+        shared.status.is_some()
+    };
     // What the guest left open ends here: a response that it didn't give, a body that it did not finish.
     store.data_mut().close();
-    let failed = ran.is_err();
     // After a failure a response that has begun is left broken; without one the client gets one of ours.
     let result = match ended {
         None if !(failed && begun) => connection.await,
@@ -159,12 +165,12 @@ async fn respond(
     let (answer, from_guest) = oneshot::channel();
     let handed_on = to_guest.is_some_and(|to_guest| to_guest.send((request, answer)).is_ok());
     let error = match from_guest.await {
-        Ok(Ok(response)) => {
+        Ok(Ok(response)) if !lock(shared).failed => {
             lock(shared).status = Some(response.status());
             return response.map(|body| Metered::new(body, meter.clone()).boxed_unsync());
         }
         Ok(Err(error)) => Some(error),
-        Err(_) => None,
+        Ok(Ok(_)) | Err(_) => None,
     };
     if handed_on {
         lock(shared).missing = Some(error);

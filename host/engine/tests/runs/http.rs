@@ -88,6 +88,9 @@ fn a_guest_that_fails_first_gives_the_client_a_500() {
     assert!(message.contains("unreachable") && !backtrace.is_empty());
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     assert!(seen.lines.iter().any(|(_, text)| text.contains("panics over HTTP")));
+    let (outcome, answer, _) = get(&bench, "/abort");
+    assert!(matches!(cause(outcome), Cause::Trap { .. }));
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     for (path, expected) in [("/nothing", "no response"), ("/error", "ConfigurationError")] {
         let (outcome, answer, _) = get(&bench, path);
         let Cause::GuestError { message } = cause(outcome) else { panic!() };
@@ -98,8 +101,10 @@ fn a_guest_that_fails_first_gives_the_client_a_500() {
 
 #[test]
 fn a_guest_that_fails_in_its_body_leaves_the_connection_broken() {
-    let (outcome, answer, _) = get(&Bench::new(HELLO_HTTP), "/panic-late");
+    let (outcome, answer, seen) = get(&Bench::new(HELLO_HTTP), "/panic-late");
     assert!(matches!(cause(outcome), Cause::Trap { .. }));
+    assert!(seen.lines.iter().any(|(_, text)| text.contains("panics in its body")), "{seen:?}");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("xxx"), "{answer}");
     assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
 }
 
