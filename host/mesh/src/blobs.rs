@@ -122,7 +122,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// When the folder can't be read.
-    pub fn components(&self) -> io::Result<Vec<BlobDigest>> {
+    pub(crate) fn components(&self) -> io::Result<Vec<BlobDigest>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.folder(Receiving::Component))? {
             found.extend(entry?.file_name().to_str().and_then(|name| BlobDigest::parse(name).ok()));

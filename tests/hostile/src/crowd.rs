@@ -109,7 +109,7 @@ fn upload(node: &Node, stop: &AtomicBool) -> Misdeeds {
         // Nor is one that an earlier crowd brought.
         let name = format!("loops-{}-{nth}", node_time());
         nth += 1;
-        let about = UploadQuery { name, ..UploadQuery::default() };
+        let about = UploadQuery { name: Some(name), ..UploadQuery::default() };
         let how = match node.upload_package(&about, &bytes) {
             Ok(_) => "compiled".to_owned(),
             Err(error) => {

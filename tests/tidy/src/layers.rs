@@ -8,7 +8,7 @@ use crate::metadata::{Dependency, Kind, Member};
 use std::collections::BTreeMap;
 
 /// Every folder of `host` and its layer.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     // Domain types and the contract's types.
     ("model", 0),
     ("wire", 0),

@@ -5,6 +5,7 @@
 use crate::Mesh;
 use crate::blobs::Receiving;
 use crate::error::MeshError;
+use hypermesh_engine::Profile;
 use hypermesh_model::{Asset, BlobDigest, CatalogId, EventKind, Execution};
 use hypermesh_store::Batch;
 use serde_json::json;
@@ -58,8 +59,7 @@ impl Mesh {
         self.blocking_mesh(move |mesh| {
             let removed = mesh.catalog.unless_held(&digest, || {
                 if mesh.tables.packages.filter(|package| package.digest == digest).is_empty() {
-                    let component = mesh.blobs.path(Receiving::Component, &digest);
-                    [component, mesh.compiled_path(&digest)].iter().try_for_each(|path| remove_file(path))
+                    mesh.remove_files(&digest)
                 } else {
                     Ok(())
                 }
@@ -69,13 +69,19 @@ impl Mesh {
         .await
     }
 
+    fn remove_files(&self, digest: &BlobDigest) -> Result<(), MeshError> {
+        let component = self.blobs.path(Receiving::Component, digest);
+        let [plain, metered] =
+            [Profile::Plain, Profile::Metered].map(|profile| self.compiled_path(digest, profile));
+        [component, plain, metered].iter().try_for_each(|path| remove_file(path))
+    }
+
     /// Removes components that no package has: what an earlier run had not come to.
     pub(crate) fn drop_orphaned_components(&self) -> Result<(), MeshError> {
         let fault = |e| MeshError::internal("listing components")(Box::new(e));
         for digest in self.blobs.components().map_err(fault)? {
             if self.tables.packages.filter(|package| package.digest == digest).is_empty() {
-                remove_file(&self.blobs.path(Receiving::Component, &digest))?;
-                remove_file(&self.compiled_path(&digest))?;
+                self.remove_files(&digest)?;
             }
         }
         Ok(())

@@ -173,7 +173,7 @@ impl Mesh {
         let Started { execution, lease, entered, slot, stdin, soon } = started;
         let entered_driver = self.supervision.enter(&execution.id, &execution.vm_asset_id, &lease.id, stdin);
         let Some(driven) = entered_driver else {
-            self.give_up(&execution, &lease, slot).await;
+            self.take_back(&execution, &lease, slot).await;
             let detail = format!("{MAX_LIVE_EXECUTIONS} executions are queued or run; try again later");
             return Err(MeshError::Busy { detail });
         };
@@ -197,7 +197,7 @@ impl Mesh {
             self.commit(batch, "recording an execution").await
         };
         if let Err(error) = committed {
-            self.give_up(&execution, &lease, slot).await;
+            self.take_back(&execution, &lease, slot).await;
             return Err(error);
         }
         self.wake_life();
@@ -206,7 +206,7 @@ impl Mesh {
         Ok(execution)
     }
 
-    async fn give_up(&self, execution: &Execution, lease: &Lease, slot: Option<Box<Slot>>) {
+    async fn take_back(&self, execution: &Execution, lease: &Lease, slot: Option<Box<Slot>>) {
         self.supervision.leave(&execution.id);
         if let Some(slot) = slot {
             self.discard_own(*slot).await;

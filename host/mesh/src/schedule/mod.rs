@@ -71,6 +71,7 @@ fn refusal(error: &MeshError) -> String {
         | MeshError::Forbidden { .. }
         | MeshError::Unprocessable { .. }
         | MeshError::TooLarge { .. }
+        | MeshError::Missing { .. }
         | MeshError::Busy { .. } => error.to_string(),
     }
 }

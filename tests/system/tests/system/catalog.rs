@@ -37,8 +37,12 @@ fn versions_are_listed_newest_first_and_chosen_by_requirement() {
     let all = ["hash@2.0.0-rc.1", "hash@1.10.0", "hash@1.9.1", "hash@1.2.0", "matrix@0.1.0"];
     assert_eq!(versions(&node, CatalogQuery::default()), all);
     // Page by page it is the same.
-    let pages = CatalogQuery { limit: Some(2), ..CatalogQuery::default() };
-    assert_eq!(versions(&node, pages), all);
+    let mut paged: Vec<String> = Vec::new();
+    for _ in 0..3 {
+        let after = paged.last().cloned();
+        paged.extend(versions(&node, CatalogQuery { limit: Some(2), after, ..CatalogQuery::default() }));
+    }
+    assert_eq!(paged, all);
     let of_matrix = CatalogQuery { q: Some("MULTIPLIES two".into()), ..CatalogQuery::default() };
     assert_eq!(versions(&node, of_matrix), ["matrix@0.1.0"]);
 
@@ -123,6 +127,7 @@ fn a_package_is_removed_once_nothing_uses_it_and_its_component_with_the_last_one
     let components = node.data_dir().join("components");
     assert_eq!(std::fs::read_dir(&components).unwrap().count(), 0);
     std::fs::write(components.join("0".repeat(64)), b"left over").unwrap();
+    node.stop();
     node.restart();
     assert_eq!(std::fs::read_dir(&components).unwrap().count(), 0);
 }

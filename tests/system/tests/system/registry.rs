@@ -33,24 +33,38 @@ struct Registry {
     folder: TempDir,
 }
 
+/// What a registry asks of its callers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Nothing,
+    Password,
+    Tls,
+}
+
 impl Registry {
-    /// `None` where it isn't installed.
-    fn start(with_password: bool) -> Option<Self> {
-        if !has_tool("docker-registry") {
+    /// `None` where it, or what makes its certificate, isn't installed.
+    fn start(asks: Asks) -> Option<Self> {
+        if !has_tool("docker-registry") || (asks == Asks::Tls && !has_tool("openssl")) {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().display();
-        let auth = if with_password {
-            fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
-            format!("auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n")
-        } else {
-            String::new()
-        };
+        let (mut auth, mut tls) = (String::new(), String::new());
+        match asks {
+            Asks::Nothing => {}
+            Asks::Password => {
+                fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
+                auth = format!("auth: {{htpasswd: {{realm: test, path: {root}/htpasswd}}}}\n");
+            }
+            Asks::Tls => {
+                certificate(folder.path());
+                tls = format!(", tls: {{certificate: {root}/tls.pem, key: {root}/tls.key}}");
+            }
+        }
         let config = folder.path().join("config.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n\
-             http: {{addr: '127.0.0.1:0'}}\n{auth}"
+             http: {{addr: '127.0.0.1:0'{tls}}}\n{auth}"
         );
         fs::write(&config, text).unwrap();
         let mut child = Command::new("docker-registry")
@@ -96,6 +110,16 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A certificate for 127.0.0.1 that vouches for itself.
+fn certificate(folder: &Path) {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (key, pem) = (path("tls.key"), path("tls.pem"));
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    let name = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"];
+    let files = ["-keyout", key.as_str(), "-out", pem.as_str()];
+    openssl(&[&["req", "-x509"][..], &curve, &name, &files].concat());
 }
 
 fn pull(reference: &str) -> PullPackage {
@@ -173,8 +197,29 @@ fn a_package_travels_as_an_archive_and_stays_the_same() {
 }
 
 #[test]
+fn a_package_of_an_earlier_build_gets_its_manifest_at_the_next_start() {
+    if !has_tool("sqlite3") {
+        skip!("sqlite3 is not installed");
+    }
+    let mut node = Node::start();
+    let added = node.add(&HASH_FILES);
+    node.stop();
+    // What an earlier build didn't write.
+    let members = ["manifest", "metadata", "signatures"].map(|member| format!("'$.{member}'")).join(", ");
+    let forget =
+        format!("UPDATE packages SET body = json_remove(body, {members}); DELETE FROM package_sources;");
+    let done = Command::new("sqlite3").arg(node.data_dir().join("node.sqlite")).arg(forget).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    node.restart();
+    let now = node.client().application(&added.id).unwrap();
+    assert_eq!((&now.manifest_digest, &now.operations), (&added.manifest_digest, &added.operations));
+    let length = node.client().export_package(&added.id, &mut std::io::sink(), &mut |_| {}).unwrap();
+    assert!(length > HASH_FILES.component.len() as u64);
+}
+
+#[test]
 fn a_package_goes_through_a_registry_to_another_node() {
-    let Some(registry) = Registry::start(false) else { skip!("docker-registry is not installed") };
+    let Some(registry) = Registry::start(Asks::Nothing) else { skip!("docker-registry is not installed") };
     let (first, second) = (Node::start(), Node::start());
     let added = first.add(&HASH_FILES);
     let pushed = first.client().push_package(&added.id, &push(&registry.reference("acme/hash"))).unwrap();
@@ -215,7 +260,7 @@ fn a_package_goes_through_a_registry_to_another_node() {
 
 #[test]
 fn a_registry_gets_the_credentials_that_it_asks_for_and_nobody_else_sees_them() {
-    let Some(registry) = Registry::start(true) else { skip!("docker-registry is not installed") };
+    let Some(registry) = Registry::start(Asks::Password) else { skip!("docker-registry is not installed") };
     let node = Node::start();
     let added = node.add(&HASH_FILES);
     let to = push(&registry.reference("hash"));
@@ -247,6 +292,25 @@ fn a_registry_gets_the_credentials_that_it_asks_for_and_nobody_else_sees_them() 
 }
 
 #[test]
+fn tls_is_spoken_with_an_authority_that_the_operator_names_and_no_other() {
+    let Some(registry) = Registry::start(Asks::Tls) else {
+        skip!("docker-registry or openssl is not installed")
+    };
+    let node = Node::start();
+    let added = node.add(&HASH_FILES);
+    let to = PushPackage { insecure: false, ..push(&registry.reference("hash")) };
+    let unknown = problem(node.client().push_package(&added.id, &to));
+    assert!(unknown.status == 422 && unknown.detail.contains("ertificate"), "{unknown:?}");
+    let pem = registry.folder.path().join("tls.pem");
+    let options = Options::default().environment("HYPERMESH_CATALOG_CERTIFICATES", pem.to_str().unwrap());
+    let trusting = Node::configured(options);
+    let added = trusting.add(&HASH_FILES);
+    let pushed = trusting.client().push_package(&added.id, &to).unwrap();
+    let secure = PullPackage { insecure: false, name: Some("again".into()), ..pull(&pushed.digest) };
+    assert_eq!(trusting.client().pull_package(&secure).unwrap().digest, added.digest);
+}
+
+#[test]
 fn plain_text_to_another_machine_is_refused_before_anything_is_sent() {
     let node = Node::start();
     let refused = problem(node.client().pull_package(&pull("registry.example/a:1.0.0")));
@@ -256,7 +320,7 @@ fn plain_text_to_another_machine_is_refused_before_anything_is_sent() {
 
 #[test]
 fn a_required_signature_lets_in_what_is_signed_and_nothing_else() {
-    let Some(registry) = Registry::start(false) else { skip!("docker-registry is not installed") };
+    let Some(registry) = Registry::start(Asks::Nothing) else { skip!("docker-registry is not installed") };
     let folder = tempfile::tempdir().unwrap();
     let Some((private, public)) = keys(folder.path(), "acme") else { skip!("openssl is not installed") };
     let (stranger, _) = keys(folder.path(), "stranger").unwrap();

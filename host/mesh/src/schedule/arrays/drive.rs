@@ -162,7 +162,8 @@ impl Driver {
             | MeshError::KeyReused { .. }
             | MeshError::Forbidden { .. }
             | MeshError::Unprocessable { .. }
-            | MeshError::TooLarge { .. } => {}
+            | MeshError::TooLarge { .. }
+            | MeshError::Missing { .. } => {}
         }
         self.stop(reason).await;
     }
