@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 pub fn seeds() -> &'static [(&'static str, Vec<u8>)] {
     static SEEDS: OnceLock<Vec<(&'static str, Vec<u8>)>> = OnceLock::new();
     SEEDS.get_or_init(|| {
-        let real = SAMPLES.iter().chain([&HOSTILE]).map(|artifact| (artifact.name, artifact.component.to_vec()));
+        let real =
+            SAMPLES.iter().chain([&HOSTILE]).map(|artifact| (artifact.name, artifact.component.to_vec()));
         let forged = [
             ("plain", Job::default().component()),
             ("start", Job::starting_when_it_runs("drop").component()),

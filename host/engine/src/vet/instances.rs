@@ -147,10 +147,8 @@ mod tests {
 
     /// Why it is refused before it is asked for its world, which none of these has.
     fn refusal(text: &str) -> Option<String> {
-        match vet(&wat::parse_str(text).unwrap()).unwrap_err() {
-            EngineError::MissingExport { .. } => None,
-            error => Some(error.to_string()),
-        }
+        let error = vet(&wat::parse_str(text).unwrap()).unwrap_err();
+        (!matches!(error, EngineError::MissingExport { .. })).then(|| error.to_string())
     }
 
     fn laughs(width: usize, levels: usize) -> String {
