@@ -54,7 +54,11 @@ pub(crate) fn measure(node: &Node, effort: &Effort) -> Result<Vec<Row>, BenchErr
 fn admit(node: &Node, name: &str, component: &[u8], number: usize) -> Result<f64, BenchError> {
     let mut bytes = component.to_vec();
     bytes.extend(custom_section(number));
-    let about = UploadQuery { name: name.into(), version: Some(format!("1.0.{number}")), description: None };
+    let about = UploadQuery {
+        name: Some(name.into()),
+        version: Some(format!("1.0.{number}")),
+        ..UploadQuery::default()
+    };
     let begun = Instant::now();
     node.upload_package(&about, &bytes).map_err(BenchError::node("admitting a component"))?;
     Ok(milliseconds(begun.elapsed()))
