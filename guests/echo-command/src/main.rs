@@ -38,6 +38,10 @@ fn run(words: &[&str]) -> Result<ExitCode, Box<dyn Error>> {
         ["count", to] => println!("{}", count(to.parse()?)),
         ["read", path] => print!("{}", fs::read_to_string(path)?),
         ["write", path, text] => fs::write(path, text)?,
+        ["copy", from, to] => drop(fs::copy(from, to)?),
+        ["append", path, text] => {
+            fs::File::options().append(true).create(true).open(path)?.write_all(text.as_bytes())?;
+        }
         ["list", path] => list(path)?,
         ["connect", address, text] => connect(address, text)?,
         ["listen", address] => drop(std::net::TcpListener::bind(address)?),

@@ -2,8 +2,9 @@
 //!
 //! wasmtime opens artefacts by path, and a worker has no file system to open one in. So the file is mapped here,
 //! privately and read-only, and wasmtime is given the mapping; its text becomes executable by the hook that wasmtime
-//! has for memory that it doesn't own. Nothing is copied: the pages are the page cache's. What wasmtime can't do with
-//! such a mapping is to use it as the image of a linear memory, so it copies the data segments instead.
+//! has for memory that it doesn't own. No code is copied: the pages are the page cache's. What wasmtime can't do
+//! with such a mapping is to use it as the image of a linear memory, so an instance copies its data segments (see
+//! [`crate::profile`]).
 #![allow(unsafe_code)]
 
 use rustix::fs::{FileType, fstat};

@@ -58,8 +58,6 @@ impl Runtime {
     fn prepare(&self, spec: &JobSpec, mut handles: Handles) -> Result<Loaded<'_>, Box<dyn Error>> {
         let Linked { engine, linker } = self.linked(Profile::of(spec.fuel));
         let (mapping, component) = artefact::load(engine, &handles.artefact, spec.artefact_owner)?;
-        // Later it would need a system call that the jail kills for.
-        component.initialize_copy_on_write_image()?;
         let linked = linker.instantiate_pre(&component)?;
         let guest = match spec.call {
             Call::Describe | Call::Run { .. } => Guest::Job(JobPre::new(linked)?),

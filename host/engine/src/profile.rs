@@ -49,6 +49,9 @@ pub(crate) fn config(profile: Profile) -> Config {
         })
         // The parent kills by cgroup, and a check in every loop costs up to half of its speed.
         .epoch_interruption(false)
+        // An instance lives once in its process, and its data can't be mapped from an artefact that came as a
+        // descriptor: copying it costs less than making an image for it.
+        .memory_init_cow(false)
         .max_wasm_stack(MAX_WASM_STACK)
         .async_stack_size(FIBER_STACK)
         // A trap's cause carries the guest's backtrace, by function; the source lines would need DWARF at run time.

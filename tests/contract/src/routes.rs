@@ -42,7 +42,7 @@ pub const CONTRACT: [(&str, &str); 33] = [
 pub const UNDOCUMENTED: [&str; 2] = ["/docs", "/openapi.json"];
 
 /// Further routes that are added to the contract.
-pub const ADDED: [(&str, &str); 58] = [
+pub const ADDED: [(&str, &str); 61] = [
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/api/v1/events"),
@@ -90,6 +90,9 @@ pub const ADDED: [(&str, &str); 58] = [
     ("GET", "/api/v1/vm/arrays/{id}"),
     ("GET", "/api/v1/vm/arrays/{id}/items"),
     ("POST", "/api/v1/vm/arrays/{id}/cancel"),
+    ("GET", "/api/v1/vm/executions/{id}/logs/stream"),
+    ("GET", "/api/v1/vm/executions/{id}/stdout"),
+    ("PUT", "/api/v1/vm/executions/{id}/stdin"),
     ("GET", "/api/v1/services"),
     ("POST", "/api/v1/services"),
     ("GET", "/api/v1/services/{name}"),

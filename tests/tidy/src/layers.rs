@@ -40,6 +40,8 @@ const LAYERS: [(&str, u8); 17] = [
 enum Allowed {
     /// Host crates of this layer and above, and everything outside `host`.
     FromLayer(u8),
+    /// The same, and these folders.
+    FromLayerAnd(u8, &'static [&'static str]),
     /// These folders only.
     Only(&'static [&'static str]),
 }
@@ -47,9 +49,10 @@ enum Allowed {
 /// Foreign crates with a home. A name that ends in `*` stands for all that begin so.
 const FOREIGN: [(&str, Allowed, &str); 20] = [
     ("axum*", Allowed::FromLayer(3), "HTTP is the edge's"),
-    ("hyper", Allowed::FromLayer(3), "HTTP is the edge's"),
+    // A guest that answers HTTP does so over the engine, which speaks it with that guest alone.
+    ("hyper", Allowed::FromLayerAnd(3, &["host/engine"]), "HTTP is the edge's"),
     ("hyper-util", Allowed::FromLayer(3), "HTTP is the edge's"),
-    ("http", Allowed::FromLayer(3), "HTTP is the edge's"),
+    ("http", Allowed::FromLayerAnd(3, &["host/engine"]), "HTTP is the edge's"),
     ("tower*", Allowed::FromLayer(3), "HTTP is the edge's"),
     (
         "ureq*",
@@ -165,9 +168,12 @@ fn foreign(member: &Member, part: Part, dependency: &Dependency) -> Option<Strin
         None => dependency.package == pattern,
     };
     let (_, allowed, why) = FOREIGN.iter().find(|(pattern, ..)| names(pattern))?;
+    let from_layer = |lowest| !matches!(part, Part::Host(layer) if layer < lowest);
+    let among = |folders: &[&str]| folders.contains(&member.folder.as_str());
     let may = match allowed {
-        Allowed::FromLayer(lowest) => !matches!(part, Part::Host(layer) if layer < *lowest),
-        Allowed::Only(folders) => folders.contains(&member.folder.as_str()),
+        Allowed::FromLayer(lowest) => from_layer(*lowest),
+        Allowed::FromLayerAnd(lowest, folders) => from_layer(*lowest) || among(folders),
+        Allowed::Only(folders) => among(folders),
     };
     (!may).then(|| (*why).to_owned())
 }
@@ -249,7 +255,8 @@ mod tests {
         for (package, folder, target) in [
             ("mesh", "host/mesh", "axum"),
             ("mesh", "host/mesh", "tower-http"),
-            ("engine", "host/engine", "http"),
+            ("engine", "host/engine", "hyper-util"),
+            ("sandbox", "host/sandbox", "http"),
             ("model", "host/model", "utoipa"),
             ("node", "host/node", "utoipa-axum"),
             ("mesh", "host/mesh", "wasmtime-wasi"),
@@ -262,6 +269,7 @@ mod tests {
                 "{package} → {target}"
             );
         }
+        assert_eq!(with(member("engine", "host/engine", &[("hyper", Kind::Normal)])).len(), 0);
         assert_eq!(with(member("node", "host/node", &[("hyper", Kind::Normal)])).len(), 0);
         assert_eq!(with(member("mesh", "host/mesh", &[("httparse", Kind::Normal)])).len(), 0);
     }

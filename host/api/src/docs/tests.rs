@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Every route of the contract for port 8446, and those that are added to it.
-const ROUTES: [(&str, &str); 89] = [
+const ROUTES: [(&str, &str); 92] = [
     ("get", "/health"),
     ("get", "/livez"),
     ("get", "/readyz"),
@@ -84,6 +84,9 @@ const ROUTES: [(&str, &str); 89] = [
     ("get", "/api/v1/vm/arrays/{id}"),
     ("get", "/api/v1/vm/arrays/{id}/items"),
     ("post", "/api/v1/vm/arrays/{id}/cancel"),
+    ("get", "/api/v1/vm/executions/{id}/logs/stream"),
+    ("get", "/api/v1/vm/executions/{id}/stdout"),
+    ("put", "/api/v1/vm/executions/{id}/stdin"),
     ("get", "/api/v1/services"),
     ("post", "/api/v1/services"),
     ("get", "/api/v1/services/{name}"),

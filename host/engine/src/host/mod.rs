@@ -5,6 +5,7 @@
 //! and none pile up, without a second thread.
 
 mod blobs;
+mod eager;
 mod folders;
 mod limiter;
 mod lines;
@@ -146,6 +147,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     network::link_name_lookup(&mut linker)?;
+    eager::link(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     Job::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut GuestState| state)?;
     Ok(linker)

@@ -48,7 +48,7 @@ impl RawStream {
     }
 
     /// Writes what fits below the limit; what doesn't ends the guest.
-    fn write(&self, bytes: &[u8]) -> StreamResult<()> {
+    fn write_bytes(&self, bytes: &[u8]) -> StreamResult<()> {
         let fits = self.meter.count_what_fits(bytes.len());
         (&*self.file).write_all(&bytes[..fits]).map_err(|error| {
             // Its reader has gone: the guest sees what a program sees at a broken pipe.
@@ -128,4 +128,4 @@ output_stream!(LogStream, |stream, bytes| {
     stream.outbox.print(stream.name, bytes);
     StreamResult::Ok(())
 });
-output_stream!(RawStream, |stream, bytes| RawStream::write(&stream, bytes));
+output_stream!(RawStream, |stream, bytes| stream.write_bytes(bytes));

@@ -27,8 +27,9 @@ const MAX_NAMES: u64 = 256;
 /// The longest name of an import or export, in bytes: all of them are shown to people.
 const MAX_NAME_BYTES: u64 = 256;
 /// Component and instance types within types, in one section: an upper bound of how deep they are nested, which the
-/// parser follows by recursion (the validator's limit of 100 comes after it). Toolchains nest three deep.
-const MAX_NESTED_TYPES: u64 = 1000;
+/// parser follows by recursion, some kilobytes of stack each (what the validator limits comes after it). Toolchains
+/// nest three deep.
+const MAX_NESTED_TYPES: u64 = 300;
 
 /// What was counted and named.
 #[derive(Debug, Default)]

@@ -157,6 +157,15 @@ fn granted_folders_are_read_only_or_writable_and_more_than_one() {
     assert_eq!(prints(&bench, &["list", "/shown"]), "hello\n");
     assert_eq!(prints(&bench, &["write", "/kept/new", "text"]), "");
     assert_eq!(fs::read_to_string(kept.path().join("new")).unwrap(), "text");
+    for text in [" and", " more"] {
+        assert_eq!(prints(&bench, &["append", "/kept/new", text]), "");
+    }
+    assert_eq!(fs::read_to_string(kept.path().join("new")).unwrap(), "text and more");
+    let large: Vec<u8> = (0..=u8::MAX).cycle().take(3_000_000).collect();
+    fs::write(shown.path().join("large"), &large).unwrap();
+    assert_eq!(prints(&bench, &["copy", "/shown/large", "/kept/large"]), "");
+    assert!(fs::read(kept.path().join("large")).unwrap() == large);
+    fs::remove_file(shown.path().join("large")).unwrap();
     complains(&bench, &["write", "/shown/new", "text"]);
     complains(&bench, &["read", "/kept/../shown/hello"]);
     assert_eq!(fs::read_dir(shown.path()).unwrap().count(), 1);

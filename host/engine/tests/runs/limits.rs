@@ -41,7 +41,7 @@ fn fuel_of(call: &Call) -> u64 {
                 assert_eq!(limit, fuel);
                 false
             }
-            other => panic!("{other:?}"),
+            outcome @ (JobOutcome::Described(_) | JobOutcome::Failed { .. }) => panic!("{outcome:?}"),
         }
     };
     let (mut too_little, mut enough) = (0, 100_000_000);
