@@ -166,7 +166,7 @@ const PROBLEMS: [(&str, Kind, &str); 15] = [
     ("GuestTimeout", Kind::GuestTimeout, "The guest took longer than the service allows"),
 ];
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("system", "Whether the node lives, is ready and is well"),
     ("assets", "The node's hardware, and what people register"),
     ("allocations", "Leases on a part of the machine, enforced by the kernel"),

@@ -42,7 +42,7 @@ pub(crate) fn measure(node: &Node, effort: &Effort) -> Result<Vec<Row>, BenchErr
         more_is_better: true,
         ours: summary(&ours).ok_or_else(|| "there are no samples".to_owned()),
         baseline,
-        goal: None,
+        goals: Vec::new(),
     }])
 }
 

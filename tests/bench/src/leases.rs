@@ -51,14 +51,14 @@ pub(crate) fn measure(node: &Node, effort: &Effort) -> Result<Vec<Row>, BenchErr
     let rows = CLIENTS.iter().zip(&rates).map(|(clients, rates)| {
         let name = format!("{}, {} leases held", name(*clients), effort.held);
         Row {
-            goal: (*clients == 1).then_some(Goal::AtLeast(ENOUGH)),
+            goals: (*clients == 1).then_some(Goal::AtLeast(ENOUGH)).into_iter().collect(),
             ..row(name, summed(&rates.full), beside("the same, no lease held", &rates.empty))
         }
     });
     let flat = rates.first().map(|rates| {
         let name = format!("{}, {} leases held against {FEW}", name(1), effort.held);
         Row {
-            goal: Some(Goal::Ratio(1.0 / FLAT)),
+            goals: vec![Goal::Within(FLAT)],
             ..row(name, summed(&rates.full), beside("the same, 10 leases held", &rates.few))
         }
     });
@@ -97,7 +97,7 @@ fn round(client: &Client, effort: &Effort, rates: &mut [Rates]) -> Result<(), Be
 }
 
 fn row(name: String, ours: Result<Summary, String>, baseline: Baseline) -> Row {
-    Row { name, unit: "/s", more_is_better: true, ours, baseline, goal: None }
+    Row { name, unit: "/s", more_is_better: true, ours, baseline, goals: Vec::new() }
 }
 
 fn request() -> CreateAllocation {

@@ -1,25 +1,31 @@
 //! What HyperMesh is measured by: a table of medians and ratios, ours and a baseline interleaved in one run.
 //!
-//! `cargo run --release -p hypermesh-bench [-- --quick]`. Ratios are what counts: both sides of a row run in turns on the
-//! same machine at the same time, so that a slow or busy machine slows both. What a row needs and the machine lacks
+//! `cargo run --release -p hypermesh-bench [-- --quick] [ROW …]`. Ratios are what counts: both sides of a row run in turns
+//! on the same machine at the same time, so that a slow or busy machine slows both. What a row needs and the machine lacks
 //! (`runc`, `wrk`, a kernel that enforces) is said in the row instead of a number. Exit code 1 when a row fails, because
 //! a table with a hole that nobody sees is worse than none; 2 for a wrong argument.
 //!
 //! It starts the release binary on a data folder of its own and leaves nothing behind.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod assets;
+mod compute;
 mod error;
 mod execute;
 mod leases;
+mod live;
 mod machine;
 mod neighbour;
+mod plain;
 mod planner;
+mod process;
 mod python;
 mod report;
 mod rest;
 mod runc;
 mod statistics;
+mod sustained;
 
 use error::BenchError;
 use hypermesh_harness::Node;
@@ -28,7 +34,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: hypermesh-bench [--quick]\n  --quick  fewer rounds: a look, not a measurement\n";
+const USAGE: &str = "usage: hypermesh-bench [--quick] [ROW ...]
+  --quick  fewer rounds: a look, not a measurement
+  ROW      only these, of: ";
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -47,20 +55,26 @@ const FULL: Effort = Effort { executions: 200, rounds: 5, span: Duration::from_s
 const QUICK: Effort = Effort { executions: 30, rounds: 2, span: Duration::from_secs(1), held: 1000 };
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => FULL,
-        ["--quick"] => QUICK,
-        ["--help" | "-h"] => return print(USAGE),
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
+    let mut effort = FULL;
+    let mut only: Vec<String> = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--quick" => effort = QUICK,
+            "--help" | "-h" => return print(&usage()),
+            name if ROWS.iter().any(|(known, _)| *known == name) => only.push(argument),
+            _ => {
+                eprint!("{}", usage());
+                return ExitCode::from(2);
+            }
         }
-    };
+    }
     let node = Node::start();
     let mut table = machine::facts(&node);
     let mut failed = false;
     for (name, measure) in ROWS {
+        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+            continue;
+        }
         eprintln!("measuring: {name}");
         match measure(&node, &effort) {
             Ok(rows) => rows.iter().for_each(|row| table += &row.to_string()),
@@ -74,12 +88,22 @@ fn main() -> ExitCode {
     if failed { ExitCode::FAILURE } else { printed }
 }
 
+fn usage() -> String {
+    let names: Vec<&str> = ROWS.iter().map(|(name, _)| *name).collect();
+    format!("{USAGE}{}\n", names.join(" "))
+}
+
 /// Measures one or more rows on a node.
 type Measure = fn(&Node, &Effort) -> Result<Vec<Row>, BenchError>;
 
-const ROWS: [(&str, Measure); 6] = [
+const ROWS: [(&str, Measure); 11] = [
+    ("parked", live::parked),
     ("execution", execute::measure),
+    ("sustained", sustained::measure),
+    ("idle", live::idle),
+    ("compute", compute::measure),
     ("neighbour", neighbour::measure),
+    ("admission", admission::measure),
     ("leases", leases::measure),
     ("planner", planner::measure),
     ("assets", assets::measure),

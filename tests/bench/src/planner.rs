@@ -40,7 +40,7 @@ pub(crate) fn measure(_: &hypermesh_harness::Node, effort: &Effort) -> Result<Ve
         more_is_better: true,
         ours: summary(&samples).ok_or_else(|| "there are no samples".to_owned()),
         baseline: Baseline::None(String::new()),
-        goal: Some(Goal::AtLeast(ENOUGH)),
+        goals: vec![Goal::AtLeast(ENOUGH)],
     }])
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Row {
     /// What they are compared with.
     pub(crate) baseline: Baseline,
     /// What we want of it, where that is a number.
-    pub(crate) goal: Option<Goal>,
+    pub(crate) goals: Vec<Goal>,
 }
 
 /// What we want of a row. Absolute ones are for machines like those that the figure was set on; a slow or busy one
@@ -28,8 +28,12 @@ pub(crate) enum Goal {
     AtLeast(f64),
     /// The median is at most this.
     AtMost(f64),
-    /// The ratio of medians is at least this.
-    Ratio(f64),
+    /// 99 of 100 samples are at most this.
+    P99AtMost(f64),
+    /// Our median is better than the baseline's by at least this factor.
+    BetterBy(f64),
+    /// Our median is worse than the baseline's by at most this factor.
+    Within(f64),
 }
 
 /// What ours is compared with.
@@ -50,9 +54,14 @@ impl fmt::Display for Row {
             Ok(ours) => ours,
             Err(reason) => return writeln!(f, "  SKIPPED: {reason}"),
         };
-        writeln!(f, "  {:<44}{:>12}{:>12}{:>12}  {:<8}{:>7}", "", "p10", "median", "p90", "", "samples")?;
+        let heads = ["p10", "median", "p90", "p99", "samples"];
+        writeln!(
+            f,
+            "  {:<42}{:>10}{:>10}{:>10}{:>10}  {:<6}{:>7}",
+            "", heads[0], heads[1], heads[2], heads[3], "", heads[4]
+        )?;
         line(f, "HyperMesh", ours, self.unit)?;
-        self.goal(f, ours)?;
+        self.goals.iter().try_for_each(|goal| self.judge(f, ours, *goal))?;
         let (name, baseline) = match &self.baseline {
             Baseline::Other(name, baseline) => (name.as_str(), baseline),
             Baseline::Ourselves(name, baseline) => (*name, baseline),
@@ -60,41 +69,57 @@ impl fmt::Display for Row {
             Baseline::None(reason) => return writeln!(f, "  no baseline: {reason}"),
         };
         line(f, name, baseline, self.unit)?;
-        let of_medians = if self.more_is_better { ratio(ours, baseline) } else { ratio(baseline, ours) };
-        let Some(of_medians) = of_medians else {
+        let Some(better_by) = self.better_by(ours) else {
             return writeln!(f, "  ratio of medians: none, a median is 0");
         };
         match self.baseline {
-            Baseline::Ourselves(..) => writeln!(f, "  {:<44}{of_medians:>24.2}×", "ratio of medians"),
+            Baseline::Ourselves(..) => writeln!(f, "  {:<42}{better_by:>20.2}×", "ratio of medians"),
             Baseline::Other(..) | Baseline::None(_) => {
-                writeln!(f, "  {:<44}{of_medians:>24.1}×", "better by, in medians")
+                writeln!(f, "  {:<42}{better_by:>20.1}×", "better by, in medians")
             }
         }
     }
 }
 
 impl Row {
-    fn goal(&self, f: &mut fmt::Formatter<'_>, ours: &Summary) -> fmt::Result {
-        let (said, met) = match (self.goal, &self.baseline) {
-            (None, _) => return Ok(()),
-            (Some(Goal::AtLeast(least)), _) => {
-                (format!("at least {least} {}", self.unit), ours.median >= least)
+    /// By what factor our median is better than the baseline's; below 1 it is worse.
+    fn better_by(&self, ours: &Summary) -> Option<f64> {
+        match &self.baseline {
+            Baseline::None(_) => None,
+            Baseline::Other(_, theirs) | Baseline::Ourselves(_, theirs) if self.more_is_better => {
+                ratio(ours, theirs)
             }
-            (Some(Goal::AtMost(most)), _) => (format!("at most {most} {}", self.unit), ours.median <= most),
-            (Some(Goal::Ratio(least)), Baseline::Other(_, baseline) | Baseline::Ourselves(_, baseline)) => {
-                let of_medians = ratio(ours, baseline);
-                (format!("a ratio of at least {least:.2}×"), of_medians.is_some_and(|ratio| ratio >= least))
+            Baseline::Other(_, theirs) | Baseline::Ourselves(_, theirs) => ratio(theirs, ours),
+        }
+    }
+
+    /// A goal that is a ratio is no goal where there is nothing to compare with.
+    fn judge(&self, f: &mut fmt::Formatter<'_>, ours: &Summary, goal: Goal) -> fmt::Result {
+        let unit = self.unit;
+        let better_by = self.better_by(ours);
+        let (said, met) = match goal {
+            Goal::AtLeast(least) => (format!("at least {least} {unit}"), ours.median >= least),
+            Goal::AtMost(most) => (format!("at most {most} {unit}"), ours.median <= most),
+            Goal::P99AtMost(most) => (format!("p99 at most {most} {unit}"), ours.p99 <= most),
+            Goal::BetterBy(_) | Goal::Within(_) if matches!(self.baseline, Baseline::None(_)) => {
+                return Ok(());
             }
-            (Some(Goal::Ratio(_)), Baseline::None(_)) => return Ok(()),
+            Goal::BetterBy(least) => {
+                (format!("better by at least {least}×"), better_by.is_some_and(|by| by >= least))
+            }
+            Goal::Within(most) => {
+                (format!("within {most}× of the baseline"), better_by.is_some_and(|by| by * most >= 1.0))
+            }
         };
-        writeln!(f, "  {:<44}{:>36}", format!("goal: {said}"), if met { "met" } else { "missed" })
+        writeln!(f, "  {:<42}{:>31}", format!("goal: {said}"), if met { "met" } else { "missed" })
     }
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, summary: &Summary, unit: &str) -> fmt::Result {
-    let Summary { p10, median, p90, samples } = summary;
+    let Summary { p10, median, p90, p99, samples } = summary;
     let digits = if *median < 100.0 { 2 } else { 0 };
-    writeln!(f, "  {name:<44}{p10:>12.digits$}{median:>12.digits$}{p90:>12.digits$}  {unit:<8}{samples:>7}")
+    write!(f, "  {name:<42}{p10:>10.digits$}{median:>10.digits$}{p90:>10.digits$}{p99:>10.digits$}")?;
+    writeln!(f, "  {unit:<6}{samples:>7}")
 }
 
 #[cfg(test)]
@@ -104,7 +129,7 @@ mod tests {
 
     fn row(baseline: Baseline, more_is_better: bool) -> String {
         let ours = Ok(summary(&[2.0]).unwrap());
-        Row { name: "what".into(), unit: "ms", more_is_better, ours, baseline, goal: None }.to_string()
+        Row { name: "what".into(), unit: "ms", more_is_better, ours, baseline, goals: Vec::new() }.to_string()
     }
 
     #[test]
@@ -115,7 +140,7 @@ mod tests {
             more_is_better: true,
             ours: Ok(summary(&[2.0]).unwrap()),
             baseline,
-            goal: Some(goal),
+            goals: vec![goal],
         };
         let alone = || Baseline::None(String::new());
         let twice = || Baseline::Ourselves("alone", summary(&[4.0]).unwrap());
@@ -124,13 +149,26 @@ mod tests {
             (row(Goal::AtLeast(2.1), alone()), false),
             (row(Goal::AtMost(2.0), alone()), true),
             (row(Goal::AtMost(1.9), alone()), false),
-            (row(Goal::Ratio(0.5), twice()), true),
-            (row(Goal::Ratio(0.6), twice()), false),
+            (row(Goal::P99AtMost(2.0), alone()), true),
+            (row(Goal::P99AtMost(1.9), alone()), false),
+            (row(Goal::BetterBy(0.5), twice()), true),
+            (row(Goal::BetterBy(0.6), twice()), false),
+            (row(Goal::Within(2.0), twice()), true),
+            (row(Goal::Within(1.9), twice()), false),
         ] {
             let said = row.to_string();
             assert_eq!((said.contains("met\n"), said.contains("missed\n")), (met, !met), "{said}");
         }
-        assert!(!row(Goal::Ratio(0.6), alone()).to_string().contains("goal"));
+        assert!(!row(Goal::BetterBy(0.6), alone()).to_string().contains("goal"));
+        // Where less is better, twice the number is half as good.
+        let slower = Row {
+            more_is_better: false,
+            ours: Ok(summary(&[8.0]).unwrap()),
+            ..row(Goal::Within(2.0), twice())
+        };
+        assert!(slower.to_string().contains("met\n"), "{slower}");
+        let slower = Row { goals: vec![Goal::Within(1.9)], ..slower };
+        assert!(slower.to_string().contains("missed\n"), "{slower}");
     }
 
     #[test]
@@ -152,7 +190,7 @@ mod tests {
             more_is_better: false,
             ours: Err(reason),
             baseline: Baseline::None(String::new()),
-            goal: None,
+            goals: Vec::new(),
         };
         assert_eq!(row.to_string(), "\nwhat\n  SKIPPED: there is no kernel\n");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The 10th, 50th and 90th percentile of some samples.
+/// The 10th, 50th, 90th and 99th percentile of some samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Summary {
     /// A tenth of the samples are at most this.
@@ -11,6 +11,8 @@ pub(crate) struct Summary {
     pub(crate) median: f64,
     /// Nine tenths of the samples are at most this.
     pub(crate) p90: f64,
+    /// 99 of 100 samples are at most this; of fewer samples it is close to the largest.
+    pub(crate) p99: f64,
     /// How many samples there are.
     pub(crate) samples: usize,
 }
@@ -23,7 +25,7 @@ pub(crate) fn summary(samples: &[f64]) -> Option<Summary> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |share| quantile(&sorted, share);
-    Some(Summary { p10: at(0.1), median: at(0.5), p90: at(0.9), samples: sorted.len() })
+    Some(Summary { p10: at(0.1), median: at(0.5), p90: at(0.9), p99: at(0.99), samples: sorted.len() })
 }
 
 /// The quantile of sorted samples, between two of them where it falls between (Hyndman and Fan 1996, type 7).
@@ -60,6 +62,7 @@ mod tests {
         let samples: Vec<f64> = (0..=10).map(f64::from).collect();
         let summary = summary(&samples).unwrap();
         assert_eq!((summary.p10, summary.median, summary.p90, summary.samples), (1.0, 5.0, 9.0, 11));
+        assert!((summary.p99 - 9.9).abs() < 1e-12);
     }
 
     #[test]
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn one_sample_is_all_quantiles_and_none_is_nothing() {
-        assert_eq!(summary(&[7.0]), Some(Summary { p10: 7.0, median: 7.0, p90: 7.0, samples: 1 }));
+        assert_eq!(summary(&[7.0]), Some(Summary { p10: 7.0, median: 7.0, p90: 7.0, p99: 7.0, samples: 1 }));
         assert_eq!(summary(&[]), None);
         assert_eq!(summary(&[1.0, f64::NAN]), None);
     }
@@ -90,7 +93,7 @@ mod tests {
             let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
             let most = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             prop_assert!(least <= summary.p10 && summary.p10 <= summary.median);
-            prop_assert!(summary.median <= summary.p90 && summary.p90 <= most);
+            prop_assert!(summary.median <= summary.p90 && summary.p90 <= summary.p99 && summary.p99 <= most);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::problem::{Draft, Kind};
 use hypermesh_mesh::{NewPackage, default_limits};
 use hypermesh_model::{
     self as model, Asset, MAX_PACKAGE_NAME, MAX_PACKAGE_VERSION, Package, PackageMetadata,
-    PackageRequirement, PackageSignature, Version, World, is_package_name,
+    PackageRequirement, PackageSignature, Version, is_package_name,
 };
 use hypermesh_registry::{Credentials, Pushed, Reach, Reference, Signature};
 use hypermesh_wire::catalog::{

@@ -193,10 +193,6 @@ fn shown_stdin(stdin: Stdin) -> Option<wire::Stdin> {
     }
 }
 
-fn shown_host(grant: HostGrant) -> wire::Host {
-    wire::Host { host: grant.host, port: grant.port }
-}
-
 fn shown_retries(retries: &Retries) -> wire::Retries {
     wire::Retries { max: retries.max, backoff_s: Some(retries.backoff_seconds) }
 }

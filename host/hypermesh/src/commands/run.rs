@@ -45,6 +45,8 @@ pub(crate) struct Arguments {
     output_dir: Option<PathBuf>,
     #[command(flatten)]
     fan: array::Fan,
+    #[command(flatten)]
+    serving: http::Serving,
 }
 
 /// What is run, on what and with which limits; now or later.
@@ -82,8 +84,6 @@ pub(crate) struct Workload {
     cpu_time: Option<u64>,
     #[command(flatten)]
     terms: Terms,
-    #[command(flatten)]
-    serving: http::Serving,
 }
 
 impl Workload {

@@ -112,7 +112,7 @@ fn every_forbidden_import_is_a_reason() {
 fn more_bytes_than_a_component_may_have_are_not_received() {
     let node = Node::start();
     let bytes = vec![0; (64 << 20) + 1];
-    let about = UploadQuery { name: "huge".into(), ..UploadQuery::default() };
+    let about = UploadQuery { name: Some("huge".into()), ..UploadQuery::default() };
     let refused = problem(node.upload_package(&about, &bytes));
     assert_eq!(refused.status, 413, "{refused:?}");
     assert!(refused.detail.contains("64"), "{}", refused.detail);
@@ -125,7 +125,7 @@ fn names_at_their_limits_are_taken_and_over_them_refused() {
     require_cgroups!(node);
     let upload = |name: &str, version: &str, description: &str| {
         let about = UploadQuery {
-            name: name.into(),
+            name: Some(name.into()),
             version: Some(version.into()),
             description: Some(description.into()),
         };

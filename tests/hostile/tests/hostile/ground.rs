@@ -116,7 +116,7 @@ pub(crate) fn value(cause: &CauseView) -> Value {
 }
 
 fn about(name: &str) -> UploadQuery {
-    UploadQuery { name: name.into(), ..UploadQuery::default() }
+    UploadQuery { name: Some(name.into()), ..UploadQuery::default() }
 }
 
 /// Uploads a component. Gives the refusal; `None` when it was taken.

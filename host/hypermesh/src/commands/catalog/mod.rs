@@ -11,7 +11,8 @@ use clap::{Args, Subcommand};
 use hypermesh_model::Bytes;
 use hypermesh_wire::assets::{PrivacyLevel, ResourceLimits};
 use hypermesh_wire::catalog::{CatalogQuery, Deprecate, Install};
-use show::{list, show, show_installed};
+pub(crate) use show::show;
+use show::{list, show_installed};
 
 /// `catalog …`
 #[derive(Debug, Subcommand)]

@@ -48,9 +48,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()
         return Err(Failure::EXPLAINED.into());
     }
     let about = UploadQuery {
-        name: arguments.name.clone().unwrap_or_else(|| package::name_of(&built.path)),
+        name: Some(arguments.name.clone().unwrap_or_else(|| package::name_of(&built.path))),
         version: Some(arguments.version.clone().unwrap_or(project.version)),
         description: project.metadata.description,
+        ..UploadQuery::default()
     };
     let application = match published(&client, &about, &file.digest)? {
         Some(application) => {
@@ -58,7 +59,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()
             application
         }
         None => package::upload(&client, &mut file, &about).with_context(|| {
-            format!("publishing {} {}", about.name, about.version.as_deref().unwrap_or(""))
+            let said = |text: &Option<String>| text.clone().unwrap_or_default();
+            format!("publishing {} {}", said(&about.name), said(&about.version))
         })?,
     };
     if let Some(reference) = &arguments.to {
@@ -76,7 +78,9 @@ fn published(
 ) -> anyhow::Result<Option<CatalogApplication>> {
     let applications = client.applications(&CatalogQuery::default())?;
     Ok(applications.into_iter().find(|known| {
-        known.name == about.name && Some(&known.version) == about.version.as_ref() && known.digest == digest
+        Some(&known.name) == about.name.as_ref()
+            && Some(&known.version) == about.version.as_ref()
+            && known.digest == digest
     }))
 }
 

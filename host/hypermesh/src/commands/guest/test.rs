@@ -78,9 +78,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()
     let client = node.client();
     let mut file = LocalFile::open(&built.path)?;
     let about = UploadQuery {
-        name: package::name_of(&built.path),
+        name: Some(package::name_of(&built.path)),
         version: Some(project.version.clone()),
         description: project.metadata.description.clone(),
+        ..UploadQuery::default()
     };
     let application = package::upload(client, &mut file, &about).context("the node refuses the component")?;
     crate::say!("{}", context.talk.faint(&format!("admitted: {} {}", application.name, application.version)));
@@ -144,15 +145,13 @@ impl Runner<'_> {
             None => package::only_operation(self.application)?,
         };
         let request = ExecuteVm {
-            vm_asset_id: vm.id,
-            operation,
             parameters: case.parameters(),
             timeout: limits.timeout,
             cpu_time_limit: limits.cpu_time,
             requires_consensus: false,
             allocation_duration: (limits.timeout + SLACK).min(MAX_SECONDS),
-            allocation_id: None,
             inputs,
+            ..ExecuteVm::new(vm.id, operation)
         };
         let mut execution = self.client.execute(&request, WAIT)?;
         while !execution.status.is_final() {

@@ -54,7 +54,7 @@ pub(crate) struct Serving {
 /// Runs `run --http …`.
 pub(super) fn run(context: &Context, mut arguments: super::Arguments) -> anyhow::Result<()> {
     let client = context.client()?;
-    let application = application(&client, &arguments.component)?;
+    let application = application(&client, &arguments.workload.component)?;
     if application.application_type != HTTP {
         let detail =
             format!("`{}` is a {}, and answers no HTTP", application.name, application.application_type);
@@ -62,16 +62,16 @@ pub(super) fn run(context: &Context, mut arguments: super::Arguments) -> anyhow:
     }
     let serving = arguments.serving.clone();
     let seconds = serving.request_timeout.unwrap_or_default();
-    let wanted = vm::Wanted { seconds, ..super::wanted(&client, &arguments)? };
+    let wanted = vm::Wanted { seconds, ..super::wanted(&client, &arguments.workload)? };
     let vm = vm::ensure(&client, &application.id, &wanted).context("installing the package")?;
     let name = serving.name.clone().unwrap_or_else(|| {
         // The same rules but for a dash at the beginning, which a file's name never gives.
         package::name_of(Path::new(&application.name))
     });
     let mut request = CreateService::new(name, vm.id);
-    request.allocation_id = arguments.alloc.take();
-    request.folders = std::mem::take(&mut arguments.terms.folders);
-    request.network = std::mem::take(&mut arguments.terms.network);
+    request.allocation_id = arguments.workload.alloc.take();
+    request.folders = std::mem::take(&mut arguments.workload.terms.folders);
+    request.network = std::mem::take(&mut arguments.workload.terms.network);
     request.concurrency = serving.concurrency.unwrap_or(request.concurrency);
     request.timeout = serving.request_timeout.unwrap_or(request.timeout);
     request.allocation_duration = serving.duration.unwrap_or(request.allocation_duration);
