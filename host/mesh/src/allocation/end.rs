@@ -145,6 +145,8 @@ impl Mesh {
     /// The last step of every lease.
     pub(crate) async fn finish(&self, lease: &Lease, ending: &Ending) -> Result<Lease, MeshError> {
         if lease.status.holds_capacity() {
+            // What is parked there ends.
+            self.workers.forget(&lease.id);
             let keep = lease.terms.keep_storage && lease.status.has_group();
             self.remove_parts(lease, keep).await?;
         }

@@ -95,8 +95,6 @@ enum Killed {
 struct End {
     exit: Option<WorkerExit>,
     killed: Option<Killed>,
-    /// Whether the whole answer had come.
-    answered: bool,
     dropped_log_lines: u64,
 }
 
@@ -113,7 +111,7 @@ pub(super) async fn drive(
         Ok(process) => driver.watch(&process, ended, log).await,
         Err(error) => {
             tracing::error!(error = error_chain(&error), "a request's worker can't be watched; it is killed");
-            End { exit: None, killed: None, answered: false, dropped_log_lines: 0 }
+            End { exit: None, killed: None, dropped_log_lines: 0 }
         }
     };
     let counted = driver.place.counted(&driver.mesh).await;
@@ -169,14 +167,19 @@ impl Driver {
             let _ = process.pidfd().kill();
             exit = tokio::time::timeout(KILLED, process.exited(&mut ended)).await.ok().flatten();
         }
-        // What it wrote before it ended is in the pipe.
-        while log.pipe.is_some() {
-            let lines = log.next().await;
-            self.keep(lines).await;
+        // What it wrote before it ended is in the pipe, which ends with it.
+        let rest = async {
+            while log.pipe.is_some() {
+                let lines = log.next().await;
+                self.keep(lines).await;
+            }
+        };
+        if tokio::time::timeout(KILLED, rest).await.is_err() {
+            tracing::warn!(lease = %self.place.lease, "the log of a request does not end");
         }
         let (last, dropped_log_lines) = log.lines.finish();
         self.keep(last.into_iter().collect()).await;
-        End { exit, killed, answered, dropped_log_lines }
+        End { exit, killed, dropped_log_lines }
     }
 
     async fn keep(&self, lines: Vec<LogLine>) {
@@ -211,8 +214,7 @@ impl Driver {
         }
         match from_start(outcome).and_then(read_outcome).map(|outcome| outcome.ended) {
             Some(JobOutcome::Failed { cause, .. }) => failed(cause),
-            Some(JobOutcome::Completed { .. }) if end.answered => (None, ExchangeEnd::Ended),
-            // It may be that the last of the answer is still under way; whether it arrives the caller sees.
+            // Whether the last of the answer arrives the caller sees.
             Some(JobOutcome::Completed { .. }) => (None, ExchangeEnd::Ended),
             None if counted.oom_kills.unwrap_or(0) > 0 => failed(Cause::OutOfMemory { limit: self.memory }),
             Some(JobOutcome::Described(_)) | None => {

@@ -39,7 +39,8 @@ impl Mesh {
         if service.owns_lease && leased {
             // The lease's end ends the service first.
             match self.end_lease(&service.lease_id, Ending::ServiceEnded).await {
-                Err(MeshError::Conflict { .. }) if self.lease(&service.lease_id)?.status.is_final() => {}
+                // It is what ended the service, and is about to be gone.
+                Err(MeshError::Conflict { .. }) if service.status == ServiceStatus::Ended => {}
                 ended => drop(ended?),
             }
         }
