@@ -147,7 +147,7 @@ async fn prepare(
     let folder = mesh.folder(&execution.id);
     let request = execution.request.clone();
     let stream = driven.stdin();
-    let uid = worker_uid(&lease.id);
+    let uid = worker_uid(mesh, &lease.id);
     let lease_folder = lease.grant.storage.map(|_| mesh.volumes.path(&lease.id));
     // What it writes there is bounded by the folder; a file as large as that must not end the worker (setrlimit(2)).
     let folder_bytes = lease.grant.storage.map_or(0, |size| size.0);
@@ -212,9 +212,9 @@ fn own_folders(fds: &Descriptors) -> impl Iterator<Item = OrderFolder> {
 
 /// The user that a lease's workers are, on a node that may choose. Drawn from the lease's id, so that nobody has to
 /// remember it; two leases that share one are still kept apart by everything else.
-pub(crate) fn worker_uid(lease: &LeaseId) -> Option<u32> {
+pub(crate) fn worker_uid(mesh: &Mesh, lease: &LeaseId) -> Option<u32> {
     use sha2::{Digest, Sha256};
-    if !rustix::process::geteuid().is_root() {
+    if !mesh.workers.has_layer("uid") {
         return None;
     }
     let hash = Sha256::digest(lease.as_str());

@@ -75,7 +75,7 @@ impl Mesh {
                 receipt.map_err(|e| MeshError::internal("limiting a worker")(Box::new(e)))?;
                 let mut fds = Descriptors::default();
                 fds.add(Role::Artefact, File::open(artefact).map_err(io_fault)?);
-                let uid = worker_uid(&id);
+                let uid = worker_uid(mesh, &id);
                 let needs = Needs { inputs: &[], blobs: &mesh.blobs, outputs: false, stdout: false, uid };
                 folder.prepare(&needs, &mut fds)?;
                 let job = serde_json::to_vec(&WorkerJob { spec: spec(), roles: fds.roles() });

@@ -6,7 +6,7 @@ use crate::Mesh;
 use crate::error::MeshError;
 use crate::execution::operation;
 use crate::requests::ExecuteRequest;
-use hypermesh_model::{ExecutionId, ExecutionTemplate};
+use hypermesh_model::{ExecutionId, ExecutionTemplate, Stdin};
 
 /// What is kept of a request.
 pub(crate) fn template(request: ExecuteRequest) -> ExecutionTemplate {
@@ -104,6 +104,9 @@ impl Mesh {
     }
 
     fn check_parts(&self, request: &ExecuteRequest) -> Result<(), MeshError> {
+        if request.stdin == Stdin::Stream {
+            return Err(MeshError::unfit("stdin.stream", "nobody will be there to send it; give a `digest`"));
+        }
         let asset = self.asset(&request.vm_asset_id)?;
         let vm = asset
             .vm

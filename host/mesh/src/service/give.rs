@@ -71,7 +71,7 @@ pub(super) fn give(
     let (outcome, stderr) = (memory_file(c"outcome")?, memory_file(c"stderr")?);
     fds.add(Role::Outcome, outcome.try_clone().map_err(fault)?);
     fds.add(Role::Stderr, stderr.try_clone().map_err(fault)?);
-    let uid = worker_uid(&lease.id);
+    let uid = worker_uid(mesh, &lease.id);
     let mut folders = Vec::new();
     for (path, _, writable) in granted(mesh, service, lease) {
         let zygote = zygote.ok_or_else(|| MeshError::internal("granting a folder")("no zygote".into()))?;

@@ -104,6 +104,13 @@ impl Workers {
         lock(&self.zygote).as_ref().map(|zygote| zygote.jail().to_vec()).unwrap_or_default()
     }
 
+    /// Whether every guest has this layer around it.
+    pub(crate) fn has_layer(&self, name: &str) -> bool {
+        lock(&self.zygote).as_ref().is_some_and(|zygote| {
+            zygote.jail().iter().any(|layer| layer.layer == name && layer.active)
+        })
+    }
+
     /// A worker that is parked for an execution with a lease of its own, if there is one.
     pub(crate) fn take_own(&self) -> Option<Slot> {
         let taken = lock(&self.own).take(Instant::now());
