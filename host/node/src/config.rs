@@ -366,11 +366,11 @@ impl Config {
 
 /// The keys of a table with the table's name before them.
 fn flat((key, value): (String, toml::Value)) -> Vec<(String, toml::Value)> {
-    match value {
-        toml::Value::Table(table) if key == CATALOG => {
-            table.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)).collect()
+    match value.as_table() {
+        Some(table) if key == CATALOG => {
+            table.iter().map(|(inner, value)| (format!("{key}.{inner}"), value.clone())).collect()
         }
-        value => vec![(key, value)],
+        _ => vec![(key, value)],
     }
 }
 
@@ -463,7 +463,7 @@ mod tests {
         assert_eq!(trust(&file).unwrap().keys_for("acme-x", None).len(), 1);
         let value = format!("[{{ keys = ['{}'] }}]", path.display());
         let from_environment = load("", &[("catalog.trust", &value)], ConfigSources::default()).unwrap();
-        assert_eq!(from_environment.catalog.trust[0].keys, [path.clone()]);
+        assert_eq!(from_environment.catalog.trust[0].keys, std::slice::from_ref(&path));
         fs::write(&path, "no key").unwrap();
         assert!(matches!(trust(&file), Err(ConfigError::Key { .. })));
     }

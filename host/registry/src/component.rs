@@ -50,6 +50,7 @@ pub enum ComponentError {
 ///
 /// # Errors
 /// [`ComponentError`].
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all sections only these say something")]
 pub fn read_component(bytes: &[u8]) -> Result<ComponentFacts, ComponentError> {
     let mut facts = ComponentFacts::default();
     let mut depth = 0_usize;

@@ -303,8 +303,9 @@ pub(crate) mod tests {
             let found = read(&bytes).unwrap();
             prop_assert_eq!(found.len(), files.len());
             for (name, range) in found {
-                let (start, end) = (range.start as usize, (range.start + range.size) as usize);
-                prop_assert_eq!(&bytes[start..end], files[&name].as_slice());
+                let at = |n: u64| usize::try_from(n).unwrap();
+                let content = &bytes[at(range.start)..at(range.start + range.size)];
+                prop_assert_eq!(content, files[&name].as_slice());
             }
         }
 

@@ -187,15 +187,11 @@ impl<'a> Session<'a> {
 
     /// What the HTTP library said.
     pub(crate) fn failed(&self, uri: &Uri, error: ureq::Error) -> RegistryError {
-        match error {
-            ureq::Error::Timeout(ureq::Timeout::Global) => {
-                RegistryError::Deadline { seconds: WHOLE.as_secs() }
-            }
-            other => RegistryError::Unreachable {
-                host: uri.authority().map(ToString::to_string).unwrap_or_default(),
-                source: Box::new(other),
-            },
+        if matches!(error, ureq::Error::Timeout(ureq::Timeout::Global)) {
+            return RegistryError::Deadline { seconds: WHOLE.as_secs() };
         }
+        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        RegistryError::Unreachable { host, source: Box::new(error) }
     }
 
     /// Gets what the registry's 401 asks for. `false` when there is nothing more to show.

@@ -1,8 +1,9 @@
 //! A client of the OCI Distribution Specification 1.1: just what a catalog needs of it.
 //!
-//! Small and our own: the crates there are bring a second time library, and this way every bound has its place. Size, time and the
-//! number of redirects are limited; every byte is checked against its digest; plain HTTP is for this machine, unless the
-//! operator allowed more; a redirect never leads from TLS to plain text, and takes no credentials to another host.
+//! Small and our own: the crates that exist bring a second time library and a second HTTP client, and here every bound
+//! has its place. Size, time and the number of redirects are limited; every byte is checked against its digest; plain HTTP
+//! is for this machine, unless the operator allowed more; a redirect never leads from TLS to plain text, and takes no
+//! credentials to another host.
 //! Blocking: callers are on threads of their own.
 
 mod auth;

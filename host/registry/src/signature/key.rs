@@ -116,15 +116,14 @@ impl SigningKey {
         }
         let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| KeyError::NoPrivateKey)?;
         let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
-        let pair = match &der {
-            PrivateKeyDer::Pkcs8(key) => EcdsaKeyPair::from_pkcs8(algorithm, key.secret_pkcs8_der())
-                .map(Pair::P256)
-                .or_else(|_| Ed25519KeyPair::from_pkcs8(key.secret_pkcs8_der()).map(Pair::Edwards))
-                .ok(),
-            PrivateKeyDer::Sec1(key) => {
-                EcdsaKeyPair::from_private_key_der(algorithm, key.secret_sec1_der()).map(Pair::P256).ok()
-            }
-            _ => None,
+        let pair = if let PrivateKeyDer::Pkcs8(key) = &der {
+            let der = key.secret_pkcs8_der();
+            let edwards = |_| Ed25519KeyPair::from_pkcs8(der).map(Pair::Edwards);
+            EcdsaKeyPair::from_pkcs8(algorithm, der).map(Pair::P256).or_else(edwards).ok()
+        } else if let PrivateKeyDer::Sec1(key) = &der {
+            EcdsaKeyPair::from_private_key_der(algorithm, key.secret_sec1_der()).map(Pair::P256).ok()
+        } else {
+            None
         };
         pair.map(Self).ok_or(KeyError::Algorithm)
     }

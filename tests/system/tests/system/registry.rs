@@ -112,14 +112,20 @@ impl Drop for Registry {
     }
 }
 
-/// A certificate for 127.0.0.1 that vouches for itself.
+/// A certificate for 127.0.0.1, and the authority that vouches for it.
 fn certificate(folder: &Path) {
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (key, pem) = (path("tls.key"), path("tls.pem"));
-    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    let name = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"];
-    let files = ["-keyout", key.as_str(), "-out", pem.as_str()];
-    openssl(&[&["req", "-x509"][..], &curve, &name, &files].concat());
+    let [ca_key, ca, key, request, extensions, pem] =
+        ["ca.key", "ca.pem", "tls.key", "tls.csr", "tls.ext", "tls.pem"].map(path);
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let authority = ["-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", &ca_key, "-out", &ca];
+    openssl(&[&["req"][..], &curve, &authority].concat());
+    let leaf = ["-subj", "/CN=registry", "-keyout", &key, "-out", &request];
+    openssl(&[&["req"][..], &curve, &leaf].concat());
+    fs::write(&extensions, "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
+    let by = ["-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", "2"];
+    let files = ["-in", &request, "-extfile", &extensions, "-out", &pem];
+    openssl(&[&["x509", "-req"][..], &by, &files].concat());
 }
 
 fn pull(reference: &str) -> PullPackage {
@@ -301,7 +307,7 @@ fn tls_is_spoken_with_an_authority_that_the_operator_names_and_no_other() {
     let to = PushPackage { insecure: false, ..push(&registry.reference("hash")) };
     let unknown = problem(node.client().push_package(&added.id, &to));
     assert!(unknown.status == 422 && unknown.detail.contains("ertificate"), "{unknown:?}");
-    let pem = registry.folder.path().join("tls.pem");
+    let pem = registry.folder.path().join("ca.pem");
     let options = Options::default().environment("HYPERMESH_CATALOG_CERTIFICATES", pem.to_str().unwrap());
     let trusting = Node::configured(options);
     let added = trusting.add(&HASH_FILES);
