@@ -1,7 +1,6 @@
 //! Why a component was refused, or the engine could not do its part.
 
 use hypermesh_model::Capability;
-use std::error::Error;
 use thiserror::Error;
 
 /// Why a component could not be vetted or compiled.
@@ -45,9 +44,6 @@ pub enum EngineError {
     /// Its imports or exports have the right names and the wrong types.
     #[error("the component does not match its world")]
     WrongTypes(#[source] wasmtime::Error),
-    /// A core module could not be made a component.
-    #[error("cannot make a component of the core module")]
-    Encode(#[source] Box<dyn Error + Send + Sync>),
     /// The engine itself could not be set up: a fault of this machine or this build.
     #[error("the WebAssembly engine cannot be set up")]
     Engine(#[source] wasmtime::Error),
@@ -63,7 +59,6 @@ impl EngineError {
             | Self::ForbiddenImports(_)
             | Self::MissingExport { .. }
             | Self::Invalid(_)
-            | Self::Encode(_)
             | Self::WrongTypes(_) => true,
             Self::Engine(_) => false,
         }

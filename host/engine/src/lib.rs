@@ -19,7 +19,6 @@
 
 mod artefact;
 mod bindings;
-mod encode;
 mod error;
 mod host;
 mod loaded;
@@ -31,7 +30,6 @@ mod serve;
 mod spec;
 mod vet;
 
-pub use encode::encode_component;
 pub use error::EngineError;
 pub use loaded::Loaded;
 pub use profile::{Profile, compatibility_hash};

@@ -193,7 +193,17 @@ impl Mesh {
             let bytes = fs::read(path).map_err(|_| MeshError::Busy {
                 detail: "the component was removed while it was added; send it again".into(),
             })?;
-            let facts = read_component(&bytes).map_err(|error| refused(&error))?;
+            // What it is instead, where it is no component, the engine says best.
+            let facts = read_component(&bytes).map_err(|error| {
+                let reasons = hypermesh_engine::inspect(&bytes).refusals;
+                match reasons.first() {
+                    Some(first) => MeshError::Unprocessable {
+                        detail: format!("the component is refused: {first}"),
+                        reasons,
+                    },
+                    None => refused(&error),
+                }
+            })?;
             let detached = new.signature.take();
             let called = called(new, &came, &facts)?;
             let place = came.origin.as_ref().map(Reference::place);

@@ -103,7 +103,6 @@ fn reasons(error: &EngineError) -> Vec<String> {
         | EngineError::MissingExport { .. }
         | EngineError::Invalid(_)
         | EngineError::WrongTypes(_)
-        | EngineError::Encode(_)
         | EngineError::Engine(_) => vec![error.to_string()],
     }
 }

@@ -22,7 +22,8 @@ use hypermesh_model::{
 };
 use hypermesh_sandbox::{Order, OrderFolder, Worker};
 use hypermesh_store::Batch;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 
@@ -261,24 +262,63 @@ fn job_spec(
     })
 }
 
+/// What a command is given: arguments, environment.
+type CommandInput = (Vec<String>, BTreeMap<String, String>);
+
+/// Arguments and environment of a command together, in bytes: far below what a native program may have (execve(2)).
+const MAX_COMMAND_BYTES: usize = 128 << 10;
+
+/// What a command is given, from its parameters.
+///
+/// # Errors
+/// [`MeshError::Unfit`] for what no program can be given.
+pub(super) fn command_parameters(parameters: &Map<String, Value>) -> Result<CommandInput, MeshError> {
+    let unfit = |member: &str, detail: &str| Err(MeshError::unfit(format!("parameters{member}"), detail));
+    let (mut arguments, mut environment, mut bytes) = (Vec::new(), BTreeMap::new(), 0);
+    for (name, value) in parameters {
+        match (name.as_str(), value) {
+            ("arguments", Value::Array(given)) => {
+                for value in given {
+                    let Some(text) = value.as_str().filter(|text| !text.contains('\0')) else {
+                        return unfit(".arguments", "arguments are texts without NUL");
+                    };
+                    bytes += text.len() + 1;
+                    arguments.push(text.to_owned());
+                }
+            }
+            ("environment", Value::Object(given)) => {
+                for (name, value) in given {
+                    let text = value.as_str().filter(|text| !text.contains('\0'));
+                    let is_name = !name.is_empty() && !name.contains(['=', '\0']);
+                    let (true, Some(text)) = (is_name, text) else {
+                        return unfit(
+                            ".environment",
+                            "variables are texts without NUL, their names without `=`",
+                        );
+                    };
+                    bytes += name.len() + text.len() + 2;
+                    environment.insert(name.clone(), text.to_owned());
+                }
+            }
+            ("arguments", _) => return unfit(".arguments", "must be a list of texts"),
+            ("environment", _) => return unfit(".environment", "must be an object of texts"),
+            (_, _) => return unfit("", "a command has the parameters `arguments` and `environment`"),
+        }
+    }
+    if bytes > MAX_COMMAND_BYTES {
+        return unfit("", "arguments and environment together may have 128 KiB");
+    }
+    Ok((arguments, environment))
+}
+
 /// How the component is called. A command finds its arguments and its environment in the parameters.
 fn call(execution: &Execution, package: &Package) -> Result<Call, MeshError> {
     let request = &execution.request;
     match package.world {
         World::Command => {
-            let text = |value: &Value| value.as_str().map(str::to_owned);
-            let arguments = request.parameters.get("arguments").and_then(Value::as_array);
-            let environment = request.parameters.get("environment").and_then(Value::as_object);
-            Ok(Call::Command {
-                arguments: std::iter::once(package.name.clone())
-                    .chain(arguments.into_iter().flatten().filter_map(text))
-                    .collect(),
-                environment: environment
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
-                    .collect(),
-            })
+            let (arguments, environment) = command_parameters(&request.parameters)?;
+            let arguments = std::iter::once(package.name.clone()).chain(arguments).collect();
+            Ok(Call::Command { arguments, environment })
         }
         World::Job | World::Validator | World::Http => {
             let parameters = serde_json::to_string(&request.parameters)

@@ -137,9 +137,10 @@ fn answer(asked: &Asked, folder: &Folder) -> Result<Vec<Operation>, MeshError> {
     };
     match folder.read_outcome().map(|outcome| outcome.ended) {
         Some(JobOutcome::Described(operations)) => Ok(operations),
-        Some(JobOutcome::Failed { cause, .. }) => {
-            Err(refused(format!("failed: {}", serde_json::to_string(&cause).unwrap_or_default())))
-        }
+        Some(JobOutcome::Failed { cause, .. }) => Err(MeshError::Unprocessable {
+            detail: "the component is refused: it failed when it was asked for its operations".into(),
+            reasons: vec![serde_json::to_string(&cause).unwrap_or_default()],
+        }),
         Some(JobOutcome::Completed { .. }) | None => {
             Err(refused(format!("ended without an answer ({exit:?}) {}", folder.stderr())))
         }

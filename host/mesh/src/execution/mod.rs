@@ -69,6 +69,9 @@ impl Mesh {
             .ok_or_else(|| MeshError::unfit("vm_asset_id", format!("asset `{}` is not a vm", asset.id)))?;
         let package = self.package_of(&asset, &vm)?;
         let operation = operation(&request, &vm, &package)?;
+        if package.world == World::Command {
+            begin::command_parameters(&request.parameters)?;
+        }
         self.check_granted(&request)?;
         let stdin = match request.stdin {
             Stdin::Stream => Some(io::pipe().map_err(|e| MeshError::internal("making a pipe")(Box::new(e)))?),

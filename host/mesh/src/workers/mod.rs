@@ -106,9 +106,9 @@ impl Workers {
 
     /// Whether every guest has this layer around it.
     pub(crate) fn has_layer(&self, name: &str) -> bool {
-        lock(&self.zygote).as_ref().is_some_and(|zygote| {
-            zygote.jail().iter().any(|layer| layer.layer == name && layer.active)
-        })
+        lock(&self.zygote)
+            .as_ref()
+            .is_some_and(|zygote| zygote.jail().iter().any(|layer| layer.layer == name && layer.active))
     }
 
     /// A worker that is parked for an execution with a lease of its own, if there is one.

@@ -81,6 +81,7 @@ pub struct Enforcement {
     /// One entry a limit.
     pub entries: Vec<EnforcementEntry>,
     /// What stands between a guest that runs in it and the machine, beside the limits.
+    #[serde(default)]
     pub jail: Vec<JailLayer>,
     /// What was used; `null` once the allocation has ended.
     pub usage: Option<LeaseUsage>,

@@ -281,6 +281,10 @@ fn executions(session: &mut Session<'_>) {
         logs["lines"].as_array().is_some_and(|lines| !lines.is_empty()) && logs["complete"] == true,
         "{logs}"
     );
+    let line = first_event(session, session.node(), "/api/v1/vm/executions/{id}/logs/stream", &[id], &[]);
+    has_shape("a line", "at t, level s, message s", &line);
+    session.call("GET /api/v1/vm/executions/{id}/stdout", &[id], none, 409);
+    session.call("PUT /api/v1/vm/executions/{id}/stdin", &[id], Payload::Bytes(BYTES, b"late"), 409);
     let listed = session.call("GET /api/v1/vm/executions?limit=10", &[], none, 200);
     assert_eq!(listed[0]["id"], ended["id"]);
     let late = session.shaped("POST /api/v1/vm/executions/{id}/cancel", &[id], none, 200, shapes::CANCELLED);

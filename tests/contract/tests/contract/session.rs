@@ -29,6 +29,11 @@ impl<'a> Session<'a> {
         Self { node, document: document(node), used: BTreeSet::new(), statuses: BTreeSet::new() }
     }
 
+    /// The node that is asked.
+    pub(crate) fn node(&self) -> &'a Node {
+        self.node
+    }
+
     pub(crate) fn document(&self) -> &Document {
         &self.document
     }

@@ -7,6 +7,9 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
+/// The longest result that a node takes.
+const RESULT_LIMIT: u64 = 16 << 20;
+
 /// What a node may grow by while others use it too: far below what the floods are.
 const GROWTH_KIB: u64 = 64 << 10;
 /// Text of a log that is kept.
@@ -108,10 +111,14 @@ fn a_result_that_is_too_long_ends_it_and_one_that_is_no_json_is_the_guests_error
     let ground = Ground::shared();
     require_cgroups!(ground.node);
     let _vigil = Vigil::over(&ground.node);
-    let cause = ground.cause("big-result", json!({ "count": LOG - 1 }));
-    assert_eq!((cause.kind.as_str(), &cause.data["limit"]), ("output_limit", &json!(LOG)), "{cause:?}");
-    // Ten mebibytes and more of zeros, which are text.
-    for count in [10 << 20, 30 << 20] {
+    let cause = ground.cause("big-result", json!({ "count": RESULT_LIMIT - 1 }));
+    assert_eq!(
+        (cause.kind.as_str(), &cause.data["limit"]),
+        ("output_limit", &json!(RESULT_LIMIT)),
+        "{cause:?}"
+    );
+    // Zeros, which are text.
+    for count in [17 << 20, 30 << 20] {
         let store = |at, value| format!("(i32.store (i32.const {at}) (i32.const {value}))");
         let text = store(RESULT + 4, PAGE) + &store(RESULT + 8, count);
         let guest = Job { pages: 500, run: format!("{text} i32.const {RESULT}"), ..Job::default() };
@@ -120,11 +127,11 @@ fn a_result_that_is_too_long_ends_it_and_one_that_is_no_json_is_the_guests_error
         let cause = failed(&execution);
         assert_eq!(
             (cause.kind.as_str(), &cause.data["limit"]),
-            ("output_limit", &json!(LOG)),
+            ("output_limit", &json!(RESULT_LIMIT)),
             "{count}: {cause:?}"
         );
     }
-    // Two quotes and a mebibyte less two.
+    // Two quotes and a mebibyte less two: the longest that is inline.
     let (whole, _) = ground.complete("big-result", json!({ "count": LOG - 2 }));
     assert_eq!(whole.as_str().map(str::len), usize::try_from(LOG - 2).ok());
     let deep = "[".repeat(1000);

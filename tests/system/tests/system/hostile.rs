@@ -24,12 +24,12 @@ fn each_fault_has_its_cause() {
     let too_much: u64 = 65 << 20;
     for (operation, parameters, kind, message) in [
         ("trap", json!({}), "trap", "unreachable"),
-        ("recurse", json!({}), "trap", "stack"),
+        ("recurse", json!({}), "stack", "stack"),
         ("fail", json!({}), "guest_error", "it was not to be"),
         ("exit", json!({}), "guest_error", "exited with code"),
         ("sleep", json!({ "ms": "long" }), "guest_error", "invalid parameters"),
         ("big-output", json!({ "count": too_much }), "output_limit", "64 MiB"),
-        ("big-result", json!({ "count": (1 << 20) + 1 }), "output_limit", "1 MiB"),
+        ("big-result", json!({ "count": (16 << 20) + 1 }), "output_limit", "16 MiB"),
         ("output-named", json!({ "name": "a/escape" }), "guest_error", "path component"),
     ] {
         let cause = cause(&guests, operation, parameters);
