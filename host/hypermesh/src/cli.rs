@@ -101,7 +101,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Token(token::Command),
     /// Run a WebAssembly component, from a file or from the catalog
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// HTTP guests that the node serves
     #[command(subcommand)]
     Service(service::Command),

@@ -88,7 +88,7 @@ fn stdin(given: wire::Stdin) -> Result<Stdin, Draft> {
         (None, false) => Ok(Stdin::Closed),
         (None, true) => Ok(Stdin::Stream),
         (Some(digest), false) => Ok(Stdin::Blob(check::id("stdin.digest", &digest, BlobDigest::parse)?)),
-        (Some(_), true) => Err(Draft::invalid("stdin", "`stdin` is either a `digest` or a `stream`")),
+        (Some(_), true) => Err(check::not_granted("stdin", "it is either a `digest` or a `stream`")),
     }
 }
 

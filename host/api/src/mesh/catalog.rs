@@ -120,7 +120,8 @@ async fn undeprecate_application(
 /// The version that a name or a requirement means: the highest that matches, never a deprecated one by choice
 #[utoipa::path(get, path = "/api/v1/catalog/resolve", tag = "catalog", params(ResolveQuery),
     responses((status = 200, description = "The application", body = CatalogApplication),
-        (status = 404, description = "No version fits; the text says which there are")))]
+        (status = 404, description = "No version fits; the text says which there are"),
+        (status = 422, description = "The text is no requirement")))]
 async fn resolve_application(
     State(state): State<ApiState>,
     Params(query): Params<ResolveQuery>,

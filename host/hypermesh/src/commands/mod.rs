@@ -43,7 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Quota(command) => quota::run(&context, command),
         Command::Volume(command) => volume::run(&context, command),
         Command::Token(command) => token::run(&context, command),
-        Command::Run(arguments) => run::run(&context, arguments),
+        Command::Run(arguments) => run::run(&context, *arguments),
         Command::Service(command) => service::run(&context, command),
         Command::Exec(command) => exec::run(&context, command),
         Command::Guest(command) => guest::run(&context, command),

@@ -242,7 +242,7 @@ impl Mesh {
         asset: &Asset,
         vm: &VmSpec,
         request: &ExecuteRequest,
-    ) -> Result<(Lease, Option<Waits>, Option<Box<Slot>>), MeshError> {
+    ) -> Result<Reserved, MeshError> {
         let too_small = |memory: Bytes| MeshError::Conflict {
             detail: format!(
                 "an execution needs at least {MIN_EXECUTION_MEMORY} of memory, this has {memory}"
@@ -400,6 +400,9 @@ struct Started {
     stdin: Option<(io::PipeReader, io::PipeWriter)>,
     soon: bool,
 }
+
+/// A lease for an execution, what it waits for, and the worker that is parked in its groups.
+type Reserved = (Lease, Option<Waits>, Option<Box<Slot>>);
 
 /// What a lease that waits asked for.
 struct Waits(Wanted);

@@ -127,7 +127,6 @@ fn names_at_their_limits_are_taken_and_over_them_refused() {
             name: Some(name.into()),
             version: Some(version.into()),
             description: Some(description.into()),
-            ..UploadQuery::default()
         };
         node.upload_package(&about, &Job::default().component())
     };

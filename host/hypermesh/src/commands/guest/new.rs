@@ -188,7 +188,9 @@ mod tests {
     use super::*;
     use clap::ValueEnum;
 
-    fn all() -> Vec<(Template, Language, Vec<(String, String)>)> {
+    type Made = (Template, Language, Vec<(String, String)>);
+
+    fn all() -> Vec<Made> {
         let mut all = Vec::new();
         for template in Template::value_variants() {
             for language in Language::value_variants() {

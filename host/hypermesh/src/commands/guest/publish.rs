@@ -51,7 +51,6 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()
         name: Some(arguments.name.clone().unwrap_or_else(|| package::name_of(&built.path))),
         version: Some(arguments.version.clone().unwrap_or(project.version)),
         description: project.metadata.description,
-        ..UploadQuery::default()
     };
     let application = match published(&client, &about, &file.digest)? {
         Some(application) => {

@@ -55,7 +55,7 @@ fn run_options(
 ) -> anyhow::Result<(Format, crate::commands::run::Arguments)> {
     let line = ["hypermesh", "run", component].into_iter().chain(options.iter().map(String::as_str));
     match Cli::try_parse_from(line) {
-        Ok(Cli { command: Command::Run(arguments), global }) => Ok((global.output, arguments)),
+        Ok(Cli { command: Command::Run(arguments), global }) => Ok((global.output, *arguments)),
         Ok(_) => Err(Failure::Usage("these are no options of `hypermesh run`".into()).into()),
         Err(error) => {
             let text = error.to_string();

@@ -81,7 +81,6 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()
         name: Some(package::name_of(&built.path)),
         version: Some(project.version.clone()),
         description: project.metadata.description.clone(),
-        ..UploadQuery::default()
     };
     let application = package::upload(client, &mut file, &about).context("the node refuses the component")?;
     crate::say!("{}", context.talk.faint(&format!("admitted: {} {}", application.name, application.version)));
