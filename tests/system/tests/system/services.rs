@@ -41,14 +41,19 @@ fn quiet(node: &Node, service: &Service) -> Service {
     })
 }
 
-/// The workers of a lease that have begun: parked ones wait in a socket.
+/// The workers of a lease that loop: those that have used a fifth of a second of CPU time. Parked ones use none.
 fn spinning(node: &Node, service: &Service) -> Vec<u32> {
+    /// Clock ticks, of which there are 100 a second (proc(5)).
+    const LOOPING: u64 = 20;
     let pids = processes(&node.enforcement(&service.allocation_id).cgroups);
-    let runs = |pid: &u32| {
+    let loops = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('R'))
+        // Behind the name in parentheses comes the third field; user time is the fourteenth.
+        let behind = stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        let ticks = behind.split(' ').nth(11).and_then(|ticks| ticks.parse::<u64>().ok());
+        ticks.is_some_and(|ticks| ticks >= LOOPING)
     };
-    pids.into_iter().filter(runs).collect()
+    pids.into_iter().filter(loops).collect()
 }
 
 #[test]
