@@ -2,6 +2,7 @@
 
 use crate::allocations::Proof;
 use crate::lenient::optional_whole;
+use crate::notation::Size;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -198,7 +199,7 @@ pub struct Host {
 pub struct Limits {
     /// Memory of the guest, e.g. `64MiB`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(value_type = Option<Size>)]
     pub memory: Option<String>,
     /// Units of fuel, about one a WebAssembly instruction. Only what has a limit is counted.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]
@@ -206,11 +207,11 @@ pub struct Limits {
     pub fuel: Option<u64>,
     /// Output files and standard output together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(value_type = Option<Size>)]
     pub output: Option<String>,
     /// Log; lines over it are dropped and counted. At most 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(value_type = Option<Size>)]
     pub log: Option<String>,
     /// Open files of the worker process, its own few included.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole")]

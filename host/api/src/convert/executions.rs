@@ -98,10 +98,7 @@ pub(super) fn folder(member: &str, given: wire::Folder) -> Result<FolderGrant, D
         let path = check::text(&member, path, 1, MAX_PATH)?;
         let odd = path.split('/').skip(1).any(|part| matches!(part, "." | ".."));
         if !path.starts_with('/') || odd {
-            return Err(Draft::invalid(
-                &member,
-                format!("`{member}` must be absolute, without `.` and `..`"),
-            ));
+            return Err(check::not_granted(&member, "it must be absolute, without `.` and `..`"));
         }
         Ok(path)
     };

@@ -179,6 +179,11 @@ pub(super) async fn finish(
     let removed = remove_groups(mesh, &lease.id, &execution.leaf, ends_lease);
     let (removed, committed) = tokio::join!(removed, mesh.commit(batch, "recording the end of an execution"));
     committed?;
+    let failed = execution.cause.is_some();
+    if failed || !execution.request.inputs.is_empty() {
+        let folder = mesh.folder(&execution.id);
+        mesh.blocking_mesh(move |_| folder.drop_leftovers(failed)).await?;
+    }
     if let Some(ended) = ended {
         // What can't be removed still holds what it has.
         removed?;

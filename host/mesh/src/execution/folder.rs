@@ -188,6 +188,23 @@ impl Folder {
         fs::symlink_metadata(&path).ok()?.is_file().then_some(path)
     }
 
+    /// Removes what nobody can ask for any more: the links to inputs, and what a guest left that failed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(super) fn drop_leftovers(&self, failed: bool) -> Result<(), MeshError> {
+        let outputs = failed.then(|| self.outputs());
+        for folder in [Some(self.file("in")), outputs].into_iter().flatten() {
+            match fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(fault("removing what was left")(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the folder; a missing one is fine.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ impl Terms {
         };
         request.folders.clone_from(&self.folders);
         request.network.clone_from(&self.network);
-        let size = |size: Option<Bytes>| size.map(|size| size.0.to_string());
+        let size = |size: Option<Bytes>| size.map(|size| format!("{}B", size.0));
         let limits = Limits {
             memory: None,
             fuel: self.fuel,
