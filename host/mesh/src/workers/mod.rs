@@ -27,7 +27,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 /// What a group carries in which a worker is parked: after a crash nobody need ask whose it was.
 pub(crate) const PARKED_RECORD: &str = "{\"parked\":true}";
@@ -69,6 +69,8 @@ pub(crate) struct Workers {
     own: Mutex<Pool<Slot>>,
     leases: Mutex<HashMap<LeaseId, Pool<Slot>>>,
     wake: Notify,
+    /// Held by who parks a worker: a stop waits for them, so that none is parked behind its back.
+    parking: Semaphore,
     stopped: AtomicBool,
 }
 
@@ -93,6 +95,7 @@ impl Default for Workers {
             own: Mutex::new(Pool::new(OWN.0, OWN.1, Instant::now())),
             leases: Mutex::default(),
             wake: Notify::new(),
+            parking: Semaphore::new(FILLERS),
             stopped: AtomicBool::new(false),
         }
     }
@@ -358,6 +361,11 @@ impl Mesh {
     }
 
     async fn park_one(&self, place: Option<LeaseId>) {
+        // Never closed.
+        let _parking = self.workers.parking.acquire().await;
+        if self.workers.stopped.load(Ordering::Acquire) {
+            return;
+        }
         let made = match &place {
             None => self.make_own_slot().await,
             Some(lease) => self.make_slot(lease, fresh_leaf()).await,
@@ -399,6 +407,8 @@ impl Mesh {
     pub(crate) async fn stop_workers(&self) {
         self.workers.stopped.store(true, Ordering::Release);
         self.workers.wake.notify_waiters();
+        let fillers = u32::try_from(FILLERS).unwrap_or(u32::MAX);
+        let _none_parks = self.workers.parking.acquire_many(fillers).await;
         let (own, theirs) = self.workers.drain();
         for slot in own {
             self.discard_own(slot).await;
