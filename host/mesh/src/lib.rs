@@ -14,6 +14,7 @@ mod failpoint;
 mod identity;
 mod inspect;
 mod internal;
+mod logs;
 mod machine;
 mod ready;
 mod reconcile;
@@ -38,6 +39,7 @@ pub use execution::{FileFollower, LogFollower};
 pub use hypermesh_engine::Profile;
 pub use hypermesh_planner::{Held, Quota};
 pub use inspect::{Admission, inspect};
+pub use logs::FollowLog;
 pub use machine::{Machine, NodeReport, NodeState};
 pub use requests::{
     AllocationRequest, AssetChange, AssetFilter, CancelOutcome, CpuAmount, ExecuteRequest, GpuSelection,

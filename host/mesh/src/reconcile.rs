@@ -170,15 +170,10 @@ impl Mesh {
                 Begin::Adopted { worker: ProcessId { pid, start_ticks } }
             }
             _ => {
-                let (lease, leaf) = (execution.lease_id.clone(), std::mem::take(&mut execution.leaf));
-                self.blocking("killing what was left", move |mesh| {
-                    if leaf.is_empty() {
-                        return Ok(());
-                    }
-                    mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
-                    mesh.cgroups.remove_leaf(&lease, leaf.as_str())
-                })
-                .await?;
+                let leaf = std::mem::take(&mut execution.leaf);
+                if !leaf.is_empty() {
+                    self.remove_leaf(&execution.lease_id, &leaf).await?;
+                }
                 execution.status = ExecutionStatus::Queued;
                 Begin::Fresh { lease: Box::new(self.lease(&execution.lease_id)?), slot: None }
             }

@@ -33,7 +33,7 @@ const BATCH: usize = 100;
 /// The largest number that is taken for that of an event: a node would need ages to get there.
 const MAX_EVENT_ID: u64 = 1_000_000_000_000;
 /// Silence after which a comment is sent, so that a listener that went away is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default().routes(routes!(follow_events))

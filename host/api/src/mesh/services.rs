@@ -3,6 +3,7 @@
 use super::events::last_seen;
 use super::executions::patience;
 use super::logs::{MAX_AFTER, lines_wanted};
+use super::streams::log_events;
 use crate::auth::Caller;
 use crate::convert;
 use crate::docs::{ByService, Resume};
@@ -14,26 +15,17 @@ use crate::state::ApiState;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::{Extension, Json};
-use futures_util::{Stream, stream};
-use hypermesh_mesh::ServiceLogFollower;
+use futures_util::Stream;
 use hypermesh_model::ServiceName;
 use hypermesh_wire::assets::Message;
 use hypermesh_wire::executions::{LogQuery, StreamLine};
 use hypermesh_wire::services::{CreateService, Service, ServiceLogs, ServiceQuery};
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// Silence after which a comment is sent, so that a listener that went away is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How long one wait for more takes before it is begun anew.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::default()
@@ -140,49 +132,5 @@ async fn follow_service_log(
     let permit = state.begin_stream()?;
     let after = last_seen(&headers)?.unwrap_or(0);
     let log = state.mesh.follow_service_log(&name, after)?;
-    let lines = Lines { state, log, ready: VecDeque::new(), ended: false, _permit: permit };
-    let events = stream::unfold(lines, |mut lines| async move {
-        let event = lines.next().await?;
-        Some((Ok(event), lines))
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
-}
-
-/// A listener to a log and what it has not been told yet.
-struct Lines {
-    state: ApiState,
-    log: ServiceLogFollower,
-    ready: VecDeque<Event>,
-    ended: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Lines {
-    /// The next event; `None` at the end, and when the node stops.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(event);
-            }
-            if self.ended {
-                return None;
-            }
-            let (lines, ended) = self.log.read().await.ok()?;
-            let none = lines.is_empty();
-            self.ready.extend(lines.into_iter().map(|(number, line)| {
-                let data = serde_json::json!(convert::executions::line(line)).to_string();
-                Event::default().id(number.to_string()).event("line").data(data)
-            }));
-            if ended {
-                self.ended = true;
-                let data = serde_json::json!({ "dropped_log_lines": self.log.dropped() }).to_string();
-                self.ready.push_back(Event::default().event("end").data(data));
-            } else if none {
-                tokio::select! {
-                    () = self.log.changed(Instant::now() + LOOK_AGAIN) => {}
-                    () = self.state.closing.cancelled() => return None,
-                }
-            }
-        }
-    }
+    Ok(log_events(state, log, permit))
 }

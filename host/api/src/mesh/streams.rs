@@ -1,6 +1,6 @@
 //! What flows while an execution runs: its log as events, its standard output, its standard input.
 
-use super::events::last_seen;
+use super::events::{KEEP_ALIVE, last_seen};
 use crate::auth::Caller;
 use crate::convert::{self, check};
 use crate::docs::{Binary, ById, Resume};
@@ -15,7 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{Stream, TryStreamExt, stream};
-use hypermesh_mesh::{FileFollower, LogFollower};
+use hypermesh_mesh::{FileFollower, FollowLog};
 use hypermesh_model::ExecutionId;
 use hypermesh_wire::executions::{Sent, StdoutQuery, StreamLine};
 use std::collections::VecDeque;
@@ -31,8 +31,6 @@ use utoipa_axum::routes;
 
 /// The farthest byte that can be asked for.
 const MAX_POSITION: u64 = 1_000_000_000_000;
-/// Silence after which a comment is sent, so that a listener that went away is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long one wait for more takes before it is begun anew.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Longest silence of a sender of standard input: somebody may be typing it.
@@ -59,25 +57,33 @@ async fn follow_log(
     let permit = state.begin_stream()?;
     let after = last_seen(&headers)?.unwrap_or(0);
     let log = state.mesh.follow_log(&id, after)?;
-    let lines = Lines { state, id, log, ready: VecDeque::new(), ended: false, _permit: permit };
+    Ok(log_events(state, log, permit))
+}
+
+/// The lines of a log as events, to its end.
+pub(super) fn log_events<L: FollowLog + 'static>(
+    state: ApiState,
+    log: L,
+    permit: OwnedSemaphorePermit,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<L>> {
+    let lines = Lines { state, log, ready: VecDeque::new(), ended: false, _permit: permit };
     let events = stream::unfold(lines, |mut lines| async move {
         let event = lines.next().await?;
         Some((Ok(event), lines))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 /// A listener to a log and what it has not been told yet.
-struct Lines {
+struct Lines<L> {
     state: ApiState,
-    id: ExecutionId,
-    log: LogFollower,
+    log: L,
     ready: VecDeque<Event>,
     ended: bool,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Lines {
+impl<L: FollowLog> Lines<L> {
     /// The next event; `None` at the end, and when the node stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
@@ -95,8 +101,7 @@ impl Lines {
             }));
             if ended {
                 self.ended = true;
-                let dropped = self.state.mesh.execution(&self.id).ok()?.dropped_log_lines;
-                let data = serde_json::json!({ "dropped_log_lines": dropped }).to_string();
+                let data = serde_json::json!({ "dropped_log_lines": self.log.dropped().ok()? }).to_string();
                 self.ready.push_back(Event::default().event("end").data(data));
             } else if none {
                 tokio::select! {

@@ -139,6 +139,16 @@ impl Mesh {
         .await
     }
 
+    /// Kills what runs in one leaf of a lease and removes it.
+    pub(crate) async fn remove_leaf(&self, lease: &LeaseId, leaf: &str) -> Result<(), MeshError> {
+        let (lease, leaf) = (lease.clone(), leaf.to_owned());
+        self.blocking("removing a cgroup", move |mesh| {
+            mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
+            mesh.cgroups.remove_leaf(&lease, leaf.as_str())
+        })
+        .await
+    }
+
     /// Removes groups and, unless it is kept, the folder.
     pub(crate) async fn remove_parts(&self, lease: &Lease, keep_folder: bool) -> Result<(), MeshError> {
         self.remove_group(&lease.id).await?;

@@ -7,6 +7,7 @@
 //! one that never began.
 
 use super::folder::{MAX_LOG_BYTES, MAX_RESULT_BYTES, Needs};
+use super::network::{Resolved, granted_hosts};
 use super::supervision::Driven;
 use super::watch::Watched;
 use super::{WORKER_OVERHEAD, event_data};
@@ -15,17 +16,16 @@ use crate::blobs::Receiving;
 use crate::error::MeshError;
 use crate::failpoint::at;
 use crate::workers::{Descriptors, Role, Slot, WorkerJob};
-use hypermesh_engine::{Call, GrantedFolder, GrantedHost, JobSpec, LEASE_FOLDER, Profile};
+use hypermesh_engine::{Call, GrantedFolder, JobSpec, LEASE_FOLDER, Profile};
 use hypermesh_model::{
-    Bytes, EventKind, Execution, ExecutionStatus, Lease, LeaseId, LeaseStatus, Package, Stdin, Timestamp,
-    World,
+    Bytes, EventKind, Execution, ExecutionStatus, FolderGrant, Lease, LeaseId, LeaseStatus, Package, Stdin,
+    Timestamp, World,
 };
 use hypermesh_sandbox::{Order, OrderFolder, Worker};
 use hypermesh_store::Batch;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::SocketAddr;
 
 /// `log.jsonl` and `outcome.json` are a few times their text; the largest single file that a worker may write beside
 /// its outputs.
@@ -46,7 +46,7 @@ pub(super) async fn begin(
     slot: Option<Box<Slot>>,
 ) -> Result<Watched, MeshError> {
     let package = mesh.package(&execution.package)?;
-    let profile = if execution.request.limits.fuel.is_some() { Profile::Metered } else { Profile::Plain };
+    let profile = Profile::of(execution.request.limits.fuel);
     let artefact = mesh.compiled(&package.digest, profile).await?;
     let network = super::network::resolve(&execution.request.network).await?;
     let fresh = lease.status == LeaseStatus::Pending;
@@ -149,11 +149,10 @@ async fn prepare(
     let request = execution.request.clone();
     let stream = driven.stdin();
     let uid = worker_uid(mesh, &lease.id);
-    let lease_folder = lease.grant.storage.map(|_| mesh.volumes.path(&lease.id));
+    let granted = granted_folders(mesh, lease, &request.folders);
     // What it writes there is bounded by the folder; a file as large as that must not end the worker (setrlimit(2)).
     let folder_bytes = lease.grant.storage.map_or(0, |size| size.0);
-    let grants = lease_folder.is_some() || !request.folders.is_empty();
-    let zygote = if grants { Some(mesh.zygote().await?) } else { None };
+    let zygote = if granted.is_empty() { None } else { Some(mesh.zygote().await?) };
     mesh.blocking_mesh(move |mesh| {
         let io_fault = |e: std::io::Error| MeshError::internal("opening what a worker is given")(Box::new(e));
         let mut fds = Descriptors::default();
@@ -161,7 +160,7 @@ async fn prepare(
         let needs = Needs {
             inputs: &request.inputs,
             blobs: &mesh.blobs,
-            outputs: !matches!(spec.call, Call::Describe | Call::Http),
+            outputs: true,
             stdout: matches!(spec.call, Call::Command { .. }),
             uid,
         };
@@ -176,18 +175,8 @@ async fn prepare(
                 fds.add(Role::Stdin, File::open(path).map_err(|_| MeshError::not_found("blob", digest))?);
             }
         }
-        let mut folders = Vec::new();
-        let granted = request.folders.iter().map(|grant| (grant.path.clone(), grant.writable));
-        for (path, writable) in lease_folder.into_iter().map(|path| (path, true)).chain(granted) {
-            let zygote = zygote
-                .as_ref()
-                .ok_or_else(|| MeshError::internal("granting a folder")("no zygote".into()))?;
-            let opened = zygote
-                .grant_folder(&path, writable, uid)
-                .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?
-                .fd;
-            folders.push(OrderFolder { fd: fds.add(Role::Folder, opened), writable });
-        }
+        let folders = granted.iter().map(|folder| fds.grant(zygote.as_ref(), folder, uid));
+        let folders: Vec<OrderFolder> = folders.collect::<Result<_, _>>()?;
         let order = Order {
             uid,
             open_files: u64::from(request.limits.open_files.unwrap_or(DEFAULT_OPEN_FILES)),
@@ -223,24 +212,36 @@ pub(crate) fn worker_uid(mesh: &Mesh, lease: &LeaseId) -> Option<u32> {
     Some(FIRST_UID + drawn % UIDS)
 }
 
+/// The folders that a guest is given in a lease: the lease's own, where it has one, then those that were granted. The
+/// worker's rights end where the folder does, and the lease's ends with the lease.
+pub(crate) fn granted_folders(mesh: &Mesh, lease: &Lease, granted: &[FolderGrant]) -> Vec<FolderGrant> {
+    let own = lease.grant.storage.map(|_| FolderGrant {
+        path: mesh.volumes.path(&lease.id),
+        guest_path: LEASE_FOLDER.into(),
+        writable: true,
+    });
+    own.into_iter().chain(granted.iter().cloned()).collect()
+}
+
+/// What a guest is told of them.
+pub(crate) fn shown_to_guest(folders: Vec<FolderGrant>) -> Vec<GrantedFolder> {
+    let shown =
+        |folder: FolderGrant| GrantedFolder { guest_path: folder.guest_path, writable: folder.writable };
+    folders.into_iter().map(shown).collect()
+}
+
 fn job_spec(
     mesh: &Mesh,
     execution: &Execution,
     lease: &Lease,
     package: &Package,
-    network: &[(String, u16, Vec<SocketAddr>)],
+    network: &[Resolved],
 ) -> Result<JobSpec, MeshError> {
     let vm = mesh.asset(&execution.vm_asset_id)?.vm;
     let vm = vm.map(|vm| vm.limits).ok_or_else(|| MeshError::not_found("vm", &execution.vm_asset_id))?;
     let request = &execution.request;
     let memory = lease.grant.memory.unwrap_or(vm.max_memory).min(vm.max_memory);
     let room = Bytes(memory.0.saturating_sub(WORKER_OVERHEAD.0));
-    let lease_folder =
-        lease.grant.storage.map(|_| GrantedFolder { guest_path: LEASE_FOLDER.into(), writable: true });
-    let granted = request
-        .folders
-        .iter()
-        .map(|grant| GrantedFolder { guest_path: grant.guest_path.clone(), writable: grant.writable });
     Ok(JobSpec {
         call: call(execution, package)?,
         artefact_owner: rustix::process::geteuid().as_raw(),
@@ -250,15 +251,8 @@ fn job_spec(
         result_bytes_limit: Bytes(MAX_RESULT_BYTES),
         log_bytes_limit: request.limits.log.unwrap_or(Bytes(MAX_LOG_BYTES)).min(Bytes(MAX_LOG_BYTES)),
         inputs: request.inputs.iter().map(|input| input.name.clone()).collect(),
-        folders: lease_folder.into_iter().chain(granted).collect(),
-        hosts: network
-            .iter()
-            .map(|(host, port, addresses)| GrantedHost {
-                host: host.clone(),
-                port: *port,
-                addresses: addresses.iter().map(SocketAddr::ip).collect(),
-            })
-            .collect(),
+        folders: shown_to_guest(granted_folders(mesh, lease, &request.folders)),
+        hosts: granted_hosts(network),
     })
 }
 
@@ -332,7 +326,7 @@ impl Watched {
     fn child(
         worker: Worker,
         ended: tokio::sync::oneshot::Receiver<hypermesh_sandbox::WorkerExit>,
-        network: Vec<(String, u16, Vec<SocketAddr>)>,
+        network: Vec<Resolved>,
     ) -> Result<Self, MeshError> {
         let allowed = network.into_iter().flat_map(|(_, _, addresses)| addresses).collect();
         Self::new(worker, ended, allowed)

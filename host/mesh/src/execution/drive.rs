@@ -142,12 +142,8 @@ async fn record_attempt(
     cause: Cause,
     seconds: u64,
 ) -> Result<(), MeshError> {
-    let (lease, leaf) = (execution.lease_id.clone(), std::mem::take(&mut execution.leaf));
-    mesh.blocking("removing a cgroup", move |mesh| {
-        mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
-        mesh.cgroups.remove_leaf(&lease, leaf.as_str())
-    })
-    .await?;
+    let leaf = std::mem::take(&mut execution.leaf);
+    mesh.remove_leaf(&execution.lease_id, &leaf).await?;
     execution.attempts.push(Attempt {
         started_at: execution.started_at.take(),
         ended_at: Timestamp::now(),

@@ -196,19 +196,11 @@ pub(super) async fn finish(
 
 /// Removes the lease's groups or the leaf. Mostly nothing lives there any more; what does is killed.
 async fn remove_groups(mesh: &Mesh, lease: &LeaseId, leaf: &str, whole: bool) -> Result<(), MeshError> {
-    let (lease, leaf) = (lease.clone(), leaf.to_owned());
-    mesh.blocking("removing a cgroup", move |mesh| {
-        if whole {
-            mesh.cgroups.kill(&lease, None)?;
-            mesh.cgroups.remove(&lease)
-        } else if leaf.is_empty() {
-            Ok(())
-        } else {
-            mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
-            mesh.cgroups.remove_leaf(&lease, leaf.as_str())
-        }
-    })
-    .await
+    match leaf {
+        _ if whole => mesh.remove_group(lease).await,
+        "" => Ok(()),
+        leaf => mesh.remove_leaf(lease, leaf).await,
+    }
 }
 
 fn phases(mesh: &Mesh, execution: &Execution) {

@@ -5,9 +5,10 @@
 use super::folder::parse_line;
 use crate::Mesh;
 use crate::error::MeshError;
+use crate::logs::{FollowLog, page};
 use crate::ready::readable;
 use crate::requests::LogPage;
-use hypermesh_model::{ExecutionId, LogLine};
+use hypermesh_model::{Execution, ExecutionId, LogLine};
 use rustix::fs::inotify;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -33,11 +34,6 @@ pub struct FileFollower {
 }
 
 impl FileFollower {
-    /// How far it was read, in bytes.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
     /// What is there now beyond what was read, up to a bound, and whether there will never be more.
     ///
     /// # Errors
@@ -128,12 +124,8 @@ pub struct LogFollower {
     after: u64,
 }
 
-impl LogFollower {
-    /// Lines that are there now, with their numbers from 1, at most about a piece; and whether there will never be more.
-    ///
-    /// # Errors
-    /// As [`FileFollower::read`].
-    pub async fn read(&mut self) -> Result<(Vec<(u64, LogLine)>, bool), MeshError> {
+impl FollowLog for LogFollower {
+    async fn read(&mut self) -> Result<(Vec<(u64, LogLine)>, bool), MeshError> {
         loop {
             let (bytes, complete) = self.file.read().await?;
             let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
@@ -146,23 +138,25 @@ impl LogFollower {
                     lines.push((self.number, parse_line(line)));
                 }
             }
-            let ended = complete || (whole == 0 && self.ended()?);
+            let ended = complete || (whole == 0 && self.execution()?.status.is_final());
             if !lines.is_empty() || whole == 0 {
                 return Ok((lines, ended));
             }
         }
     }
 
-    fn ended(&self) -> Result<bool, MeshError> {
-        Ok(self.file.mesh.execution(&self.file.id)?.status.is_final())
+    async fn changed(&mut self, deadline: Instant) -> Result<(), MeshError> {
+        self.file.changed(deadline).await
     }
 
-    /// As [`FileFollower::changed`].
-    ///
-    /// # Errors
-    /// As [`FileFollower::changed`].
-    pub async fn changed(&mut self, deadline: Instant) -> Result<(), MeshError> {
-        self.file.changed(deadline).await
+    fn dropped(&self) -> Result<u64, MeshError> {
+        Ok(self.execution()?.dropped_log_lines)
+    }
+}
+
+impl LogFollower {
+    fn execution(&self) -> Result<Execution, MeshError> {
+        self.file.mesh.execution(&self.file.id)
     }
 }
 
@@ -206,27 +200,7 @@ impl Mesh {
         limit: usize,
         wait: Duration,
     ) -> Result<LogPage, MeshError> {
-        let deadline = Instant::now() + wait;
-        let mut follower = self.follow_log(id, after)?;
-        let mut lines = Vec::new();
-        loop {
-            let (mut more, ended) = follower.read().await?;
-            let none = more.is_empty();
-            lines.append(&mut more);
-            let enough = lines.len() >= limit;
-            if enough || ended || (none && (!lines.is_empty() || Instant::now() >= deadline)) {
-                lines.truncate(limit);
-                return Ok(LogPage {
-                    next: after + lines.len() as u64,
-                    complete: ended && !enough,
-                    lines: lines.into_iter().map(|(_, line)| line).collect(),
-                    dropped: self.execution(id)?.dropped_log_lines,
-                });
-            }
-            if none {
-                follower.changed(deadline).await?;
-            }
-        }
+        page(self.follow_log(id, after)?, after, limit, wait).await
     }
 
     /// Where to write a streamed standard input; once.

@@ -14,12 +14,12 @@ mod supervision;
 mod watch;
 pub mod worker;
 
-pub(crate) use begin::worker_uid;
+pub(crate) use begin::{granted_folders, shown_to_guest, worker_uid};
 pub(crate) use drive::{Begin, drive};
 pub use folder::{Folder, MAX_LOG_BYTES, MAX_RESULT_BYTES};
 pub(crate) use folder::{parse_line, read_outcome};
 pub use follow::{FileFollower, LogFollower};
-pub(crate) use network::{Resolved, resolve};
+pub(crate) use network::{Resolved, granted_hosts, resolve};
 pub use supervision::{MAX_LIVE_EXECUTIONS, Supervision};
 pub(crate) use watch::Process;
 

@@ -6,6 +6,7 @@
 
 use crate::error::MeshError;
 use crate::ready::readable;
+use hypermesh_engine::GrantedHost;
 use hypermesh_model::HostGrant;
 use hypermesh_sandbox::{NetSupervisor, Worker};
 use std::io;
@@ -18,6 +19,16 @@ const MAX_ADDRESSES: usize = 16;
 
 /// A granted host, its port, and where both are.
 pub(crate) type Resolved = (String, u16, Vec<SocketAddr>);
+
+/// What a guest is told of them.
+pub(crate) fn granted_hosts(network: &[Resolved]) -> Vec<GrantedHost> {
+    let host = |(host, port, addresses): &Resolved| GrantedHost {
+        host: host.clone(),
+        port: *port,
+        addresses: addresses.iter().map(SocketAddr::ip).collect(),
+    };
+    network.iter().map(host).collect()
+}
 
 /// The addresses of what was granted.
 ///

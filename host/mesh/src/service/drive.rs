@@ -48,12 +48,7 @@ pub(super) struct Place {
 impl Place {
     /// Kills what is left in the leaf and removes it.
     pub(super) async fn remove(&self, mesh: &Mesh) {
-        let (lease, leaf) = (self.lease.clone(), self.leaf.clone());
-        let removed = mesh.blocking("removing a cgroup", move |mesh| {
-            mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
-            mesh.cgroups.remove_leaf(&lease, leaf.as_str())
-        });
-        if let Err(error) = removed.await {
+        if let Err(error) = mesh.remove_leaf(&self.lease, &self.leaf).await {
             tracing::debug!(lease = %self.lease, error = error_chain(&error), "a request's leaf went with its lease");
         }
     }

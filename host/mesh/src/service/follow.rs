@@ -4,6 +4,7 @@ use super::live::Live;
 use super::log::Cursor;
 use crate::Mesh;
 use crate::error::MeshError;
+use crate::logs::{FollowLog, page};
 use crate::requests::LogPage;
 use hypermesh_model::{LogLine, ServiceName, ServiceStatus};
 use std::sync::Arc;
@@ -20,12 +21,8 @@ pub struct ServiceLogFollower {
     grown: watch::Receiver<u64>,
 }
 
-impl ServiceLogFollower {
-    /// Lines that are there now with their numbers from 1, at most about a piece; and whether there will never be more.
-    ///
-    /// # Errors
-    /// [`MeshError::NotFound`] when the service was removed meanwhile; a fault when its log can't be read.
-    pub async fn read(&mut self) -> Result<(Vec<(u64, LogLine)>, bool), MeshError> {
+impl FollowLog for ServiceLogFollower {
+    async fn read(&mut self) -> Result<(Vec<(u64, LogLine)>, bool), MeshError> {
         // Before reading: what comes later wakes.
         self.grown.mark_unchanged();
         let ended = self.live.record().status == ServiceStatus::Ended;
@@ -43,15 +40,14 @@ impl ServiceLogFollower {
         Ok((lines, complete))
     }
 
-    /// Waits until there may be more, at most until `deadline`.
-    pub async fn changed(&mut self, deadline: Instant) {
+    async fn changed(&mut self, deadline: Instant) -> Result<(), MeshError> {
         // Neither the end of the time nor that of the log is an error: the next read sees.
         let _ = tokio::time::timeout_at(deadline, self.grown.changed()).await;
+        Ok(())
     }
 
-    /// Lines that are no longer there, or never were.
-    pub fn dropped(&self) -> u64 {
-        self.live.log.dropped() + self.live.record().usage.dropped_log_lines
+    fn dropped(&self) -> Result<u64, MeshError> {
+        Ok(self.live.log.dropped() + self.live.record().usage.dropped_log_lines)
     }
 }
 
@@ -81,26 +77,6 @@ impl Mesh {
         limit: usize,
         wait: Duration,
     ) -> Result<LogPage, MeshError> {
-        let deadline = Instant::now() + wait;
-        let mut follower = self.follow_service_log(name, after)?;
-        let mut lines: Vec<(u64, LogLine)> = Vec::new();
-        loop {
-            let (mut more, complete) = follower.read().await?;
-            let none = more.is_empty();
-            lines.append(&mut more);
-            let enough = lines.len() >= limit;
-            if enough || complete || (none && (!lines.is_empty() || Instant::now() >= deadline)) {
-                lines.truncate(limit);
-                return Ok(LogPage {
-                    next: lines.last().map_or(after, |(number, _)| *number),
-                    complete: complete && !enough,
-                    lines: lines.into_iter().map(|(_, line)| line).collect(),
-                    dropped: follower.dropped(),
-                });
-            }
-            if none {
-                follower.changed(deadline).await;
-            }
-        }
+        page(self.follow_service_log(name, after)?, after, limit, wait).await
     }
 }

@@ -7,15 +7,14 @@
 use super::memory_of_each;
 use crate::Mesh;
 use crate::error::MeshError;
-use crate::execution::{Resolved, worker_uid};
+use crate::execution::{Resolved, granted_folders, granted_hosts, shown_to_guest, worker_uid};
 use crate::workers::{Descriptors, Role, WorkerJob};
-use hypermesh_engine::{Call, GrantedFolder, GrantedHost, JobSpec, LEASE_FOLDER};
-use hypermesh_model::{Bytes, Lease, Service};
-use hypermesh_sandbox::{Order, OrderFolder, Zygote};
+use hypermesh_engine::{Call, JobSpec};
+use hypermesh_model::{Bytes, FolderGrant, Lease, Service};
+use hypermesh_sandbox::{Order, Zygote};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{self, PipeReader};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -72,15 +71,8 @@ pub(super) fn give(
     fds.add(Role::Outcome, outcome.try_clone().map_err(fault)?);
     fds.add(Role::Stderr, stderr.try_clone().map_err(fault)?);
     let uid = worker_uid(mesh, &lease.id);
-    let mut folders = Vec::new();
-    for (path, _, writable) in granted(mesh, service, lease) {
-        let zygote = zygote.ok_or_else(|| MeshError::internal("granting a folder")("no zygote".into()))?;
-        let opened = zygote
-            .grant_folder(&path, writable, uid)
-            .map_err(|e| MeshError::internal("granting a folder")(Box::new(e)))?
-            .fd;
-        folders.push(OrderFolder { fd: fds.add(Role::Folder, opened), writable });
-    }
+    let granted = granted_folders(mesh, lease, &service.terms.folders);
+    let folders = granted.iter().map(|folder| fds.grant(zygote, folder, uid)).collect::<Result<_, _>>()?;
     let order = Order {
         uid,
         open_files: OPEN_FILES,
@@ -92,30 +84,14 @@ pub(super) fn give(
         network: !service.terms.network.is_empty(),
         stderr: fds.at(Role::Stderr),
     };
-    let spec = job_spec(mesh, service, lease, network);
+    let spec = job_spec(service, lease, granted, network);
     let job = serde_json::to_vec(&WorkerJob { spec, roles: fds.roles() })
         .map_err(|e| MeshError::internal("writing a job")(Box::new(e)))?;
     Ok(Given { order, job, fds, connection, left: Left { log, outcome, stderr } })
 }
 
-/// The folders of a request: where they are, where the guest finds them, and whether it may change what is in them.
-fn granted(mesh: &Mesh, service: &Service, lease: &Lease) -> Vec<(PathBuf, String, bool)> {
-    let own = lease.grant.storage.map(|_| (mesh.volumes.path(&lease.id), LEASE_FOLDER.to_owned(), true));
-    let others = service.terms.folders.iter();
-    let others = others.map(|grant| (grant.path.clone(), grant.guest_path.clone(), grant.writable));
-    own.into_iter().chain(others).collect()
-}
-
-fn job_spec(mesh: &Mesh, service: &Service, lease: &Lease, network: &[Resolved]) -> JobSpec {
+fn job_spec(service: &Service, lease: &Lease, granted: Vec<FolderGrant>, network: &[Resolved]) -> JobSpec {
     let terms = &service.terms;
-    let folders = granted(mesh, service, lease)
-        .into_iter()
-        .map(|(_, guest_path, writable)| GrantedFolder { guest_path, writable });
-    let hosts = network.iter().map(|(host, port, addresses)| GrantedHost {
-        host: host.clone(),
-        port: *port,
-        addresses: addresses.iter().map(SocketAddr::ip).collect(),
-    });
     JobSpec {
         call: Call::Http,
         artefact_owner: rustix::process::geteuid().as_raw(),
@@ -125,7 +101,7 @@ fn job_spec(mesh: &Mesh, service: &Service, lease: &Lease, network: &[Resolved])
         result_bytes_limit: MAX_RESULT,
         log_bytes_limit: Bytes(MAX_LOG as u64),
         inputs: Vec::new(),
-        folders: folders.collect(),
-        hosts: hosts.collect(),
+        folders: shown_to_guest(granted),
+        hosts: granted_hosts(network),
     }
 }

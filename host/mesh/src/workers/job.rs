@@ -2,7 +2,10 @@
 //!
 //! A worker has no filesystem, so everything that it may touch is a descriptor that the node opened.
 
+use crate::error::MeshError;
 use hypermesh_engine::JobSpec;
+use hypermesh_model::FolderGrant;
+use hypermesh_sandbox::{OrderFolder, Zygote};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -52,6 +55,23 @@ impl Descriptors {
         self.roles.push(role);
         self.fds.push(fd.into());
         self.fds.len() - 1
+    }
+
+    /// Opens a granted folder through the zygote and adds it.
+    ///
+    /// # Errors
+    /// When it can't be opened, or there is no zygote.
+    pub(crate) fn grant(
+        &mut self,
+        zygote: Option<&Zygote>,
+        folder: &FolderGrant,
+        uid: Option<u32>,
+    ) -> Result<OrderFolder, MeshError> {
+        let fault = MeshError::internal("granting a folder");
+        let Some(zygote) = zygote else { return Err(fault("no zygote".into())) };
+        let opened =
+            zygote.grant_folder(&folder.path, folder.writable, uid).map_err(|e| fault(Box::new(e)))?;
+        Ok(OrderFolder { fd: self.add(Role::Folder, opened.fd), writable: folder.writable })
     }
 
     /// What each is for.

@@ -216,26 +216,20 @@ impl Mesh {
         let (parked, answer) = oneshot::channel();
         let (tell_end, ended) = oneshot::channel();
         let (id, name) = (lease.clone(), leaf.clone());
-        let cpu_before_ns = self
-            .blocking("parking a worker", move |mesh| {
-                mesh.cgroups.create_leaf(&id, &name, None)?;
-                let entry = mesh.cgroups.entry(&id, &name)?;
-                zygote.park(
-                    entry,
-                    Box::new(move |result| drop(parked.send(result))),
-                    Box::new(move |exit| {
-                        let _ = tell_end.send(exit);
-                    }),
-                );
-                Ok(())
-            })
-            .await
-            .map(|()| 0);
-        let answered = match cpu_before_ns {
-            Ok(_) => tokio::time::timeout(PARK_DEADLINE, answer).await,
-            Err(error) => return Err(error),
-        };
-        let parked = match answered {
+        self.blocking("parking a worker", move |mesh| {
+            mesh.cgroups.create_leaf(&id, &name, None)?;
+            let entry = mesh.cgroups.entry(&id, &name)?;
+            zygote.park(
+                entry,
+                Box::new(move |result| drop(parked.send(result))),
+                Box::new(move |exit| {
+                    let _ = tell_end.send(exit);
+                }),
+            );
+            Ok(())
+        })
+        .await?;
+        let parked = match tokio::time::timeout(PARK_DEADLINE, answer).await {
             Ok(Ok(Ok(parked))) => parked,
             Ok(Ok(Err(error))) => return Err(fault(Box::new(error))),
             Ok(Err(_)) => return Err(fault("the zygote ended".into())),
@@ -290,17 +284,21 @@ impl Mesh {
     async fn discard_in(&self, slot: Slot) {
         let (lease, leaf) = (slot.lease.clone(), slot.leaf.clone());
         drop(slot);
-        let removed = self
-            .blocking("removing a cgroup", move |mesh| {
-                mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
-                mesh.cgroups.remove_leaf(&lease, leaf.as_str())
-            })
-            .await;
-        if let Err(error) = removed {
+        if let Err(error) = self.remove_leaf(&lease, &leaf).await {
             tracing::debug!(
                 error = hypermesh_model::error_chain(&error),
                 "a parked worker's leaf went with its lease"
             );
+        }
+    }
+
+    /// Ends parked workers: those with groups of their own, and those in leases.
+    async fn discard(&self, (own, theirs): (Vec<Slot>, Vec<Slot>)) {
+        for slot in own {
+            self.discard_own(slot).await;
+        }
+        for slot in theirs {
+            self.discard_in(slot).await;
         }
     }
 
@@ -346,13 +344,7 @@ impl Mesh {
             match self.workers.lacking() {
                 Some(place) => self.park_one(place).await,
                 None => {
-                    let (own, theirs) = self.workers.surplus();
-                    for slot in own {
-                        self.discard_own(slot).await;
-                    }
-                    for slot in theirs {
-                        self.discard_in(slot).await;
-                    }
+                    self.discard(self.workers.surplus()).await;
                     // A wake that comes before the wait is kept.
                     let _ = tokio::time::timeout(QUIET / 4, self.workers.wake.notified()).await;
                 }
@@ -393,13 +385,7 @@ impl Mesh {
         }
         tracing::error!(why, "the zygote ended; it is started again");
         lock(&self.workers.zygote).take();
-        let (own, theirs) = self.workers.drain();
-        for slot in own {
-            self.discard_own(slot).await;
-        }
-        for slot in theirs {
-            self.discard_in(slot).await;
-        }
+        self.discard(self.workers.drain()).await;
         self.workers.wake.notify_waiters();
     }
 
@@ -409,13 +395,7 @@ impl Mesh {
         self.workers.wake.notify_waiters();
         let fillers = u32::try_from(FILLERS).unwrap_or(u32::MAX);
         let _none_parks = self.workers.parking.acquire_many(fillers).await;
-        let (own, theirs) = self.workers.drain();
-        for slot in own {
-            self.discard_own(slot).await;
-        }
-        for slot in theirs {
-            self.discard_in(slot).await;
-        }
+        self.discard(self.workers.drain()).await;
         lock(&self.workers.zygote).take();
     }
 }

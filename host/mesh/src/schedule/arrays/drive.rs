@@ -92,7 +92,7 @@ impl Driver {
     async fn start(&mut self, indexes: Vec<u32>) {
         let Some(array) = self.mesh.tables.arrays.get(&self.live.id) else { return self.live.stop() };
         if let Err(error) = self.record(&indexes).await {
-            tracing::error!(array = %array.id, error = error_chain(&error), "an array can't go on for now");
+            tracing::error!(array = %array.id, error = error_chain(&error), "an array could not go on; it is tried again");
             return tokio::time::sleep(AGAIN).await;
         }
         at("array-recorded");

@@ -117,7 +117,7 @@ impl Mesh {
                 batch.delete(&self.tables.array_tasks, &TaskKey { array: array.id.clone(), index });
             }
             if let Err(error) = self.commit_intention(batch, "forgetting an old array").await {
-                tracing::warn!(array = %array.id, error = error_chain(&error), "an old array stays for now");
+                tracing::warn!(array = %array.id, error = error_chain(&error), "an old array could not be removed; the next end tries again");
                 return;
             }
             self.arrays.remove(&array.id);
