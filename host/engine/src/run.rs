@@ -19,8 +19,8 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 impl Loaded<'_> {
-    /// Runs the guest to its end and tells how it ended. Blocks; see the module head for what doesn't end.
-    pub fn run(mut self, observer: &mut dyn JobObserver) -> JobOutcome {
+    /// Runs the guest to its end and tells how it ended, once. Blocks; see the module head for what doesn't end.
+    pub fn run(&mut self, observer: &mut dyn JobObserver) -> JobOutcome {
         let answer = self.drive(observer);
         let dropped_log_lines = self.outbox.dropped();
         match answer {

@@ -136,7 +136,7 @@ impl Mesh {
 
     /// Takes over a lease that an earlier run of this node held.
     async fn adopt(&self, lease: &Lease) -> Result<(), MeshError> {
-        let applied = match self.apply(lease).await {
+        let applied = match self.apply(lease, false).await {
             Ok(_) if lease.resizing.is_some() => self.finish_resizing(lease.clone()).await.map(drop),
             applied => applied.map(drop),
         };
@@ -288,7 +288,7 @@ impl Mesh {
             return Ok(());
         }
         tracing::warn!(lease = %lease.id, ?drifts, "the kernel holds other limits than the ledger; they are written again");
-        let receipt = self.apply(lease).await?;
+        let receipt = self.apply(lease, false).await?;
         let mut batch = Batch::new();
         let restored = receipt.is_enforced();
         let data = json!({ "drifts": drifts, "restored": restored, "requester_id": lease.requester });

@@ -48,6 +48,18 @@ pub trait CgroupBackend: Send + Sync {
         record: &str,
     ) -> Result<EnforcementReceipt, CgroupError>;
 
+    /// Gives limits to a lease that `create` made without any, and that nobody has changed since. Does what `create`
+    /// of it would do, without reading first what it holds.
+    ///
+    /// # Errors
+    /// As for `create`; the group stays then, and may hold some of the limits.
+    fn limit(
+        &self,
+        lease: &LeaseId,
+        limits: &Limits,
+        record: &str,
+    ) -> Result<EnforcementReceipt, CgroupError>;
+
     /// Changes the limits of a live lease, in the order that the kernel needs, reads them back and saves `record`. What
     /// `limits` does not name is no limit any more. All or nothing: on failure the old limits are written again.
     ///
@@ -161,6 +173,12 @@ pub trait CgroupBackend: Send + Sync {
     /// When the group does not exist or a file cannot be read.
     fn usage(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<GroupUsage, CgroupError>;
 
+    /// How often the lease's CPU quota held it back: two files, where `usage` reads about ten. `None`: it has no quota.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    fn throttled_periods(&self, lease: &LeaseId) -> Result<Option<u64>, CgroupError>;
+
     /// The processes in a leaf, or in all leaves; empty when there is no such group. Sorted.
     ///
     /// # Errors
@@ -184,6 +202,13 @@ pub trait CgroupBackend: Send + Sync {
     /// # Errors
     /// When processes live in it.
     fn remove(&self, lease: &LeaseId) -> Result<(), CgroupError>;
+
+    /// Removes a leaf, and with `whole` its lease, where nothing lives in them: a call a folder, and no wait. `false`:
+    /// something does, and what could be removed is gone.
+    ///
+    /// # Errors
+    /// When the kernel refuses for another reason.
+    fn remove_empty(&self, lease: &LeaseId, leaf: &str, whole: bool) -> Result<bool, CgroupError>;
 
     /// The leases that the kernel's tree holds for this node, sorted by id.
     ///

@@ -147,6 +147,30 @@ impl KernelBackend {
         }
     }
 
+    /// Removes a lease's groups, if they can be, with all that is known of them.
+    fn removing(
+        &self,
+        lease: &LeaseId,
+        remove: impl FnOnce(&Tree) -> Result<bool, CgroupError>,
+    ) -> Result<bool, CgroupError> {
+        let kept = match (&self.reserved, self.tree.unified_dir(lease, None)) {
+            (Some(all), Some(dir)) if !all.is_empty() => Reserved::of(&dir)?,
+            (_, _) => 0,
+        };
+        self.forget_memory(lease);
+        let removed = remove(&self.tree);
+        if matches!(removed, Ok(true)) {
+            self.reserved.as_ref().map_or(Ok(()), |all| all.change(kept, 0))?;
+        } else if let Some(dir) = self.tree.dir_of("memory", lease, None) {
+            // It lives on, in part at least.
+            match self.watch_memory(lease, &dir) {
+                Err(error) if !error.is_missing() => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        removed
+    }
+
     /// Fills a lease's new group.
     fn fill_lease(&self, lease: &LeaseId, limits: &Limits) -> Result<EnforcementReceipt, CgroupError> {
         if self.version == CgroupVersion::V2
@@ -202,6 +226,22 @@ impl CgroupBackend for KernelBackend {
             self.forget_memory(lease);
             self.tree.undo(&made);
         })?;
+        self.tree.save_record(lease, record);
+        Ok(receipt)
+    }
+
+    fn limit(
+        &self,
+        lease: &LeaseId,
+        limits: &Limits,
+        record: &str,
+    ) -> Result<EnforcementReceipt, CgroupError> {
+        self.check_exists(lease, None)?;
+        let wanted = v1::wanted(limits);
+        if !wanted.is_empty() {
+            self.tree.make(lease, None, &wanted)?;
+        }
+        let receipt = self.fill_lease(lease, limits)?;
         self.tree.save_record(lease, record);
         Ok(receipt)
     }
@@ -324,6 +364,13 @@ impl CgroupBackend for KernelBackend {
         }
     }
 
+    fn throttled_periods(&self, lease: &LeaseId) -> Result<Option<u64>, CgroupError> {
+        match self.tree.unified_dir(lease, None) {
+            Some(dir) if self.version == CgroupVersion::V2 => usage::throttled_on_v2(&dir),
+            Some(_) | None => usage::throttled_on_v1(&self.tree, lease),
+        }
+    }
+
     fn processes(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<Vec<u32>, CgroupError> {
         leaf.map_or(Ok(()), check_leaf)?;
         Ok(self.tree.processes(lease, leaf)?.into_iter().collect())
@@ -344,19 +391,17 @@ impl CgroupBackend for KernelBackend {
     }
 
     fn remove(&self, lease: &LeaseId) -> Result<(), CgroupError> {
-        let kept = match (&self.reserved, self.tree.unified_dir(lease, None)) {
-            (Some(all), Some(dir)) if !all.is_empty() => Reserved::of(&dir)?,
-            (_, _) => 0,
-        };
-        self.forget_memory(lease);
-        if let Err(error) = self.tree.remove(lease, None) {
-            // It lives on.
-            if let Some(dir) = self.tree.dir_of("memory", lease, None) {
-                self.watch_memory(lease, &dir)?;
-            }
-            return Err(error);
+        self.removing(lease, |tree| tree.remove(lease, None).map(|()| true)).map(drop)
+    }
+
+    fn remove_empty(&self, lease: &LeaseId, leaf: &str, whole: bool) -> Result<bool, CgroupError> {
+        check_leaf(leaf)?;
+        let removed = self.tree.remove_empty(lease, Some(leaf))?;
+        if removed && whole {
+            self.removing(lease, |tree| tree.remove_empty(lease, None))
+        } else {
+            Ok(removed)
         }
-        self.reserved.as_ref().map_or(Ok(()), |all| all.change(kept, 0))
     }
 
     fn leases(&self) -> Result<Vec<FoundLease>, CgroupError> {

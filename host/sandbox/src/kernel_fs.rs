@@ -43,9 +43,20 @@ pub(crate) fn make_group(folders: &dyn Folders, path: &Path) -> Result<bool, Cgr
     }
 }
 
+/// More than most kernel files hold: one call reads such a file, a second one finds its end.
+const PIECE: usize = 4096;
+
+/// These files have a length of 0 for who asks, and std then reads a few bytes at a time.
+fn read_to_string(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(PIECE);
+    // `Take` asks for no length.
+    fs::File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Reads a file, without its last newline.
 pub(crate) fn read(path: &Path) -> Result<String, CgroupError> {
-    match fs::read_to_string(path) {
+    match read_to_string(path) {
         Ok(mut text) => {
             text.truncate(text.trim_end().len());
             Ok(text)
@@ -78,9 +89,10 @@ pub(crate) fn write_and_read(path: &Path, value: &str) -> Result<String, CgroupE
     let refused = |source| CgroupError::Write { path: path.to_owned(), value: value.to_owned(), source };
     let mut file = OpenOptions::new().read(true).write(true).truncate(true).open(path).map_err(refused)?;
     file.write_all(value.as_bytes()).map_err(refused)?;
-    let mut text = String::new();
+    let mut text = String::with_capacity(PIECE);
     // The kernel makes the text anew for a read from the beginning.
-    match file.seek(io::SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)) {
+    let from_start = file.seek(io::SeekFrom::Start(0));
+    match from_start.and_then(|_| file.take(u64::MAX).read_to_string(&mut text)) {
         Ok(_) => {
             text.truncate(text.trim_end().len());
             Ok(text)

@@ -171,6 +171,19 @@ impl Tree {
         self.dirs(lease, leaf).iter().try_for_each(|dir| remove_below(self.folders.as_ref(), dir, deadline))
     }
 
+    /// Removes the group everywhere, if nothing is in it or below it; whether that was so.
+    pub(crate) fn remove_empty(&self, lease: &LeaseId, leaf: Option<&str>) -> Result<bool, CgroupError> {
+        for path in self.dirs(lease, leaf) {
+            match self.folders.remove(&path) {
+                Ok(()) => {}
+                Err(error) if crate::error::is_missing(&error) => {}
+                Err(error) if is_busy(&error) => return Ok(false),
+                Err(source) => return Err(CgroupError::Io { action: "remove", path, source }),
+            }
+        }
+        Ok(true)
+    }
+
     /// The processes of the group and of all groups below it, over all hierarchies.
     pub(crate) fn processes(
         &self,
@@ -263,6 +276,11 @@ fn collect_processes(dir: &Path, found: &mut BTreeSet<u32>) -> Result<(), Cgroup
     children(dir)?.iter().try_for_each(|child| collect_processes(child, found))
 }
 
+/// Something is in the folder, or below it.
+fn is_busy(error: &std::io::Error) -> bool {
+    [Errno::BUSY, Errno::NOTEMPTY].iter().any(|busy| error.raw_os_error() == Some(busy.raw_os_error()))
+}
+
 /// rmdir first: the kernel says EBUSY when there is something below, and mostly there is not.
 fn remove_below(folders: &dyn Folders, dir: &Path, deadline: Instant) -> Result<(), CgroupError> {
     let (mut pause, longest) = PAUSES;
@@ -273,9 +291,7 @@ fn remove_below(folders: &dyn Folders, dir: &Path, deadline: Instant) -> Result<
             Err(e) => e,
         };
         let below = children(dir)?;
-        let busy = source.raw_os_error() == Some(Errno::BUSY.raw_os_error())
-            || source.raw_os_error() == Some(Errno::NOTEMPTY.raw_os_error());
-        if !busy || (below.is_empty() && Instant::now() >= deadline) {
+        if !is_busy(&source) || (below.is_empty() && Instant::now() >= deadline) {
             return Err(CgroupError::Io { action: "remove", path: dir.to_owned(), source });
         }
         if below.is_empty() {

@@ -68,6 +68,10 @@ impl CgroupBackend for Unenforced {
         Ok(self.receipt(limits))
     }
 
+    fn limit(&self, _: &LeaseId, limits: &Limits, _: &str) -> Result<EnforcementReceipt, CgroupError> {
+        Ok(self.receipt(limits))
+    }
+
     fn resize(
         &self,
         _: &LeaseId,
@@ -140,6 +144,10 @@ impl CgroupBackend for Unenforced {
         Ok(GroupUsage::default())
     }
 
+    fn throttled_periods(&self, _: &LeaseId) -> Result<Option<u64>, CgroupError> {
+        Ok(None)
+    }
+
     fn processes(&self, _: &LeaseId, _: Option<&str>) -> Result<Vec<u32>, CgroupError> {
         Ok(Vec::new())
     }
@@ -155,6 +163,10 @@ impl CgroupBackend for Unenforced {
 
     fn remove(&self, _: &LeaseId) -> Result<(), CgroupError> {
         Ok(())
+    }
+
+    fn remove_empty(&self, _: &LeaseId, _: &str, _: bool) -> Result<bool, CgroupError> {
+        Ok(true)
     }
 
     fn leases(&self) -> Result<Vec<FoundLease>, CgroupError> {

@@ -17,10 +17,7 @@ pub(crate) fn on_v1(tree: &Tree, lease: &LeaseId, leaf: Option<&str>) -> Result<
     } else if let Some(dir) = tree.unified_dir(lease, leaf) {
         usage.cpu_time_ns = keyed(&dir.join("cpu.stat"), "usage_usec")?.map(micros);
     }
-    if let Some(dir) = tree.dir_of("cpu", lease, leaf)
-        && read_optional(&dir.join("cpu.cfs_quota_us"))?.is_some_and(|quota| !quota.starts_with('-'))
-    {
-        let stat = read_optional(&dir.join("cpu.stat"))?.unwrap_or_default();
+    if let Some(stat) = quota_on_v1(tree, lease, leaf)? {
         usage.periods = keyed_in(&stat, "nr_periods");
         usage.throttled_periods = keyed_in(&stat, "nr_throttled");
         usage.throttled_ns = keyed_in(&stat, "throttled_time");
@@ -37,6 +34,30 @@ pub(crate) fn on_v1(tree: &Tree, lease: &LeaseId, leaf: Option<&str>) -> Result<
         io(&mut usage, bytes, ops);
     }
     Ok(usage)
+}
+
+/// What is counted of a CPU quota on v1, and only where there is one.
+fn quota_on_v1(tree: &Tree, lease: &LeaseId, leaf: Option<&str>) -> Result<Option<String>, CgroupError> {
+    let Some(dir) = tree.dir_of("cpu", lease, leaf) else { return Ok(None) };
+    let quota = read_optional(&dir.join("cpu.cfs_quota_us"))?;
+    if quota.is_none_or(|quota| quota.starts_with('-')) {
+        return Ok(None);
+    }
+    Ok(Some(read_optional(&dir.join("cpu.stat"))?.unwrap_or_default()))
+}
+
+/// How often the lease's quota held it back, on v1 and hybrid hosts.
+pub(crate) fn throttled_on_v1(tree: &Tree, lease: &LeaseId) -> Result<Option<u64>, CgroupError> {
+    Ok(quota_on_v1(tree, lease, None)?.and_then(|stat| keyed_in(&stat, "nr_throttled")))
+}
+
+/// The same on v2.
+pub(crate) fn throttled_on_v2(dir: &Path) -> Result<Option<u64>, CgroupError> {
+    let quota = read_optional(&dir.join("cpu.max"))?;
+    if quota.is_none_or(|quota| quota.starts_with("max")) {
+        return Ok(None);
+    }
+    keyed(&dir.join("cpu.stat"), "nr_throttled")
 }
 
 /// On v2.

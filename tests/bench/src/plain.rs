@@ -92,7 +92,7 @@ impl Plain {
         if !self.inputs.is_empty() {
             handles.inputs = Some(open(&self.granted())?.into());
         }
-        let loaded = runtime.load(&spec, handles).map_err(|cause| failed(format!("{cause:?}")))?;
+        let mut loaded = runtime.load(&spec, handles).map_err(|cause| failed(format!("{cause:?}")))?;
         let outcome = loaded.run(&mut Deaf);
         let took = begun.elapsed();
         match outcome {

@@ -120,7 +120,7 @@ impl Bench {
         let mut seen = Seen::default();
         let spec = JobSpec { call, ..self.spec.clone() };
         let outcome = match RUNTIME.load(&spec, handles) {
-            Ok(loaded) => loaded.run(&mut seen),
+            Ok(mut loaded) => loaded.run(&mut seen),
             Err(cause) => JobOutcome::Failed { cause, dropped_log_lines: 0 },
         };
         (outcome, seen)

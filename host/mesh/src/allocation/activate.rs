@@ -27,7 +27,7 @@ impl Mesh {
                 detail: format!("allocation `{}` is being ended already", lease.id),
             });
         };
-        match self.apply(&lease).await {
+        match self.apply(&lease, false).await {
             Ok(receipt) => {
                 debug_assert!(
                     lease.status.may_become(LeaseStatus::Active),
@@ -54,16 +54,27 @@ impl Mesh {
         }
     }
 
-    /// Makes groups and folder with their limits and refuses what the kernel does not enforce.
-    pub(crate) async fn apply(&self, lease: &Lease) -> Result<EnforcementReceipt, MeshError> {
+    /// Makes groups and folder with their limits and refuses what the kernel does not enforce. With `is_parked` the groups
+    /// are there already, without limits: a worker waits in them.
+    pub(crate) async fn apply(
+        &self,
+        lease: &Lease,
+        is_parked: bool,
+    ) -> Result<EnforcementReceipt, MeshError> {
         if !lease.grant.cpus.is_empty() {
             self.share_cpus().await?;
         }
         let folder = self.make_folder(lease).await?;
         at("apply-folder");
         let (id, limits, record) = (lease.id.clone(), self.limits(&lease.grant), record_of(lease));
-        let mut receipt =
-            self.blocking("making a cgroup", move |mesh| mesh.cgroups.create(&id, &limits, &record)).await?;
+        let limited = self.blocking("making a cgroup", move |mesh| {
+            if is_parked {
+                mesh.cgroups.limit(&id, &limits, &record)
+            } else {
+                mesh.cgroups.create(&id, &limits, &record)
+            }
+        });
+        let mut receipt = limited.await?;
         at("apply-groups");
         receipt.entries.extend(folder);
         receipt.entries.extend(monitored(&lease.grant));

@@ -50,10 +50,17 @@ pub(super) async fn begin(
     let artefact = mesh.compiled(&package.digest, profile).await?;
     let network = super::network::resolve(&execution.request.network).await?;
     let fresh = lease.status == LeaseStatus::Pending;
-    if fresh {
-        apply(mesh, lease).await?;
-    }
     let spec = job_spec(mesh, execution, lease, &package, &network)?;
+    // Beside each other: a lease that is made for an execution has no folder that one would wait for.
+    let given = prepare(mesh, execution, driven, lease, spec, artefact);
+    let given = if fresh {
+        let mut limited = lease.clone();
+        let (applied, given) = tokio::join!(apply(mesh, &mut limited, slot.is_some()), given);
+        *lease = limited;
+        applied.and(given)?
+    } else {
+        given.await?
+    };
     let mut slot = match slot {
         Some(slot) => *slot,
         None if lease.for_execution => {
@@ -61,7 +68,6 @@ pub(super) async fn begin(
         }
         None => mesh.slot_in(lease).await?,
     };
-    let given = prepare(mesh, execution, driven, lease, spec, artefact).await?;
     execution.status = ExecutionStatus::Starting;
     execution.started_at = Some(Timestamp::now());
     for retry in [true, false] {
@@ -89,13 +95,13 @@ pub(super) async fn begin(
 }
 
 /// Writes the limits of a lease that was made for an execution; it is recorded as active with the execution's start.
-async fn apply(mesh: &Mesh, lease: &mut Lease) -> Result<(), MeshError> {
+async fn apply(mesh: &Mesh, lease: &mut Lease, is_parked: bool) -> Result<(), MeshError> {
     let Some(_changing) = mesh.changing.enter(&lease.id) else {
         return Err(MeshError::Conflict {
             detail: format!("allocation `{}` is being ended already", lease.id),
         });
     };
-    match mesh.apply(lease).await {
+    match mesh.apply(lease, is_parked).await {
         Ok(receipt) => {
             at("activate-applied");
             lease.status = LeaseStatus::Active;

@@ -71,7 +71,7 @@ impl Mesh {
                     pids: Some(PIDS),
                     ..Limits::default()
                 };
-                let receipt = mesh.cgroups.create(&id, &limits, crate::workers::PARKED_RECORD);
+                let receipt = mesh.cgroups.limit(&id, &limits, crate::workers::PARKED_RECORD);
                 receipt.map_err(|e| MeshError::internal("limiting a worker")(Box::new(e)))?;
                 let mut fds = Descriptors::default();
                 fds.add(Role::Artefact, File::open(artefact).map_err(io_fault)?);

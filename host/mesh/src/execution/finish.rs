@@ -81,11 +81,8 @@ pub(super) async fn conclude(
         .blocking_mesh(move |mesh| {
             let counted = mesh.cgroups.usage(&lease_id, Some(leaf.as_str())).unwrap_or_default();
             // The quota is the lease's, so the periods are counted there; of a shared lease they are everybody's.
-            let throttled = if own {
-                mesh.cgroups.usage(&lease_id, None).unwrap_or_default().throttled_periods
-            } else {
-                None
-            };
+            let throttled =
+                if own { mesh.cgroups.throttled_periods(&lease_id).unwrap_or_default() } else { None };
             let said = if completed { String::new() } else { folder.stderr() };
             Ok((counted, throttled, folder.read_outcome(), said))
         })
@@ -177,6 +174,15 @@ pub(super) async fn finish(
     at("execute-ended");
     // The groups hold nothing any more; a node that dies before they are removed finds them as orphans.
     let removed = remove_groups(mesh, &lease.id, &execution.leaf, ends_lease);
+    if execution.status == ExecutionStatus::Completed && ended.is_none() {
+        // Its worker has ended by itself, and the leaf is nobody's limit: who waits for the result need not wait for it.
+        tokio::spawn(async move {
+            if let Err(error) = removed.await {
+                tracing::warn!(error = hypermesh_model::error_chain(&error), "a leaf stays behind");
+            }
+        });
+        return mesh.commit(batch, "recording the end of an execution").await;
+    }
     let (removed, committed) = tokio::join!(removed, mesh.commit(batch, "recording the end of an execution"));
     committed?;
     let failed = execution.cause.is_some();
@@ -195,12 +201,27 @@ pub(super) async fn finish(
 }
 
 /// Removes the lease's groups or the leaf. Mostly nothing lives there any more; what does is killed.
-async fn remove_groups(mesh: &Mesh, lease: &LeaseId, leaf: &str, whole: bool) -> Result<(), MeshError> {
-    match leaf {
-        _ if whole => mesh.remove_group(lease).await,
-        "" => Ok(()),
-        leaf => mesh.remove_leaf(lease, leaf).await,
-    }
+fn remove_groups(
+    mesh: &Mesh,
+    lease: &LeaseId,
+    leaf: &str,
+    whole: bool,
+) -> impl Future<Output = Result<(), MeshError>> + Send + 'static {
+    let (mesh, lease, leaf) = (mesh.clone(), lease.clone(), leaf.to_owned());
+    let remove = move |mesh: &Mesh| {
+        if !leaf.is_empty() && mesh.cgroups.remove_empty(&lease, &leaf, whole)? {
+            Ok(())
+        } else if whole {
+            mesh.cgroups.kill(&lease, None)?;
+            mesh.cgroups.remove(&lease)
+        } else if leaf.is_empty() {
+            Ok(())
+        } else {
+            mesh.cgroups.kill(&lease, Some(leaf.as_str()))?;
+            mesh.cgroups.remove_leaf(&lease, leaf.as_str())
+        }
+    };
+    async move { mesh.blocking("removing a cgroup", remove).await }
 }
 
 fn phases(mesh: &Mesh, execution: &Execution) {

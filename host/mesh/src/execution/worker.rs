@@ -14,6 +14,7 @@ use hypermesh_model::{LogLine, Timestamp, error_chain};
 use hypermesh_sandbox::Task;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 
 /// EX_SOFTWARE of sysexits(3).
@@ -36,7 +37,8 @@ fn work(runtime: &Runtime, mut task: Task) -> u8 {
     let mut observer = Observer { log: BufWriter::new(log), task };
     let ended = match runtime.load(&spec, handles) {
         Ok(loaded) => match observer.task.close_jail() {
-            Ok(()) => loaded.run(&mut observer),
+            // Never dropped: this process ends next, and the kernel frees its memory at once.
+            Ok(()) => ManuallyDrop::new(loaded).run(&mut observer),
             // Never without its jail.
             Err(error) => return give_up(&format!("closing the jail: {}", error_chain(&error))),
         },

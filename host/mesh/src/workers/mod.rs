@@ -140,16 +140,24 @@ impl Workers {
         lock(&self.leases).remove(lease);
     }
 
-    /// The next worker that should be parked: in a lease, or in one of its own.
+    /// The next worker that should be parked now: in a lease, or in one of its own.
     fn lacking(&self) -> Option<Option<LeaseId>> {
         if self.stopped.load(Ordering::Acquire) {
             return None;
         }
-        if lock(&self.own).begin_making() {
+        let now = Instant::now();
+        if lock(&self.own).begin_making(now) {
             return Some(None);
         }
         let mut leases = lock(&self.leases);
-        leases.iter_mut().find_map(|(id, pool)| pool.begin_making().then(|| Some(id.clone())))
+        leases.iter_mut().find_map(|(id, pool)| pool.begin_making(now).then(|| Some(id.clone())))
+    }
+
+    /// How long until the next one should be.
+    fn until_lacking(&self) -> Option<Duration> {
+        let own = lock(&self.own).due();
+        let theirs = lock(&self.leases).values().filter_map(Pool::due).min();
+        own.into_iter().chain(theirs).min().map(|due| due.saturating_duration_since(Instant::now()))
     }
 
     fn parked(&self, place: Option<&LeaseId>, made: Option<Slot>) -> Option<Slot> {
@@ -345,8 +353,9 @@ impl Mesh {
                 Some(place) => self.park_one(place).await,
                 None => {
                     self.discard(self.workers.surplus()).await;
+                    let wait = self.workers.until_lacking().map_or(QUIET / 4, |due| due.min(QUIET / 4));
                     // A wake that comes before the wait is kept.
-                    let _ = tokio::time::timeout(QUIET / 4, self.workers.wake.notified()).await;
+                    let _ = tokio::time::timeout(wait, self.workers.wake.notified()).await;
                 }
             }
         }

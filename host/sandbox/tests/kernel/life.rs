@@ -53,6 +53,52 @@ fn one_leaf_of_a_frozen_lease_is_killed_and_the_others_stay_frozen() {
     }
 }
 
+#[test]
+fn a_lease_that_was_made_without_limits_gets_the_same_ones_as_one_that_is_made_with_them() {
+    for node in Node::start_on_each(
+        "a_lease_that_was_made_without_limits_gets_the_same_ones_as_one_that_is_made_with_them",
+    ) {
+        let (made, given) = (LeaseId::generate(), LeaseId::generate());
+        let of_made = node.0.create(&made, &small(), "").unwrap();
+        node.0.create(&given, &Limits::default(), "").unwrap();
+        node.0.create_leaf(&given, LEAF, None).unwrap();
+        let of_given = node.0.limit(&given, &small(), "").unwrap();
+        let held = |receipt: &hypermesh_model::EnforcementReceipt| {
+            let entry = |entry: &hypermesh_model::EnforcementEntry| {
+                (entry.limit.clone(), entry.state, entry.actual.clone())
+            };
+            receipt.entries.iter().map(entry).collect::<Vec<_>>()
+        };
+        assert_eq!(held(&of_given), held(&of_made), "{}", node.0.version());
+        assert_eq!(held(&node.0.read_back(&given, &small()).unwrap()), held(&of_made));
+        assert_eq!(node.0.throttled_periods(&given).unwrap(), Some(0));
+        for lease in [&made, &given] {
+            node.0.remove(lease).unwrap();
+            assert!(node.0.limit(lease, &small(), "").unwrap_err().is_missing());
+        }
+    }
+}
+
+#[test]
+fn a_lease_is_removed_at_once_only_when_nothing_lives_in_it() {
+    for node in Node::start_on_each("a_lease_is_removed_at_once_only_when_nothing_lives_in_it") {
+        let lease = node.lease(&small());
+        let sleeper = node.shell(&lease, "while :; do sleep 1; done");
+        until("joining", || node.0.processes(&lease, Some(LEAF)).unwrap().contains(&sleeper.id()));
+        assert!(!node.0.remove_empty(&lease, LEAF, true).unwrap(), "{}", node.0.version());
+        assert!(node.0.processes(&lease, None).unwrap().contains(&sleeper.id()));
+        node.0.kill(&lease, None).unwrap();
+        end(sleeper);
+        node.0.create_leaf(&lease, "exec-2", None).unwrap();
+        assert!(node.0.remove_empty(&lease, LEAF, false).unwrap());
+        assert!(node.0.usage(&lease, Some(LEAF)).unwrap_err().is_missing());
+        assert!(node.0.usage(&lease, None).is_ok(), "the lease stays");
+        assert!(node.0.remove_empty(&lease, "exec-2", true).unwrap());
+        assert!(node.0.usage(&lease, None).unwrap_err().is_missing());
+        assert!(node.0.remove_empty(&lease, LEAF, true).unwrap(), "what is gone is removed");
+    }
+}
+
 /// The lines of `/proc/<pid>/cgroup` that name the lease.
 fn groups(pid: u32, lease: &LeaseId) -> usize {
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
