@@ -15,7 +15,7 @@ use ureq::{Agent, AsSendBody, Body};
 /// Longest time to connect: a node on loopback answers in microseconds or not at all.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longest silence within an exchange: a node holds an answer back for at most 60 s (`wait`), so this is a dead one.
-const SILENCE: Duration = Duration::from_secs(90);
+pub(crate) const SILENCE: Duration = Duration::from_secs(90);
 /// Longest silence after an upload, in which the node vets and compiles a component.
 pub(crate) const SILENCE_AFTER_UPLOAD: Duration = Duration::from_secs(600);
 /// Most bytes of an answer that is held in memory: the longest page of a log is well below this. Files are streamed.
@@ -38,6 +38,11 @@ pub struct RawAnswer {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+pub(crate) fn method(name: &str) -> Result<Method, ClientError> {
+    Method::from_bytes(name.as_bytes())
+        .map_err(|_| ClientError::Configuration { reason: format!("{name:?} is not an HTTP method") })
 }
 
 impl Client {
@@ -86,14 +91,15 @@ impl Client {
     /// # Errors
     /// [`ClientError::Unreachable`]; [`ClientError::Configuration`] for a method or path that HTTP doesn't know.
     pub fn raw(&self, method: &str, path: &str, body: Option<&[u8]>) -> Result<RawAnswer, ClientError> {
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| ClientError::Configuration {
-            reason: format!("{method:?} is not an HTTP method"),
-        })?;
-        let request = self.request(method, path, body.map(|_| "application/json"));
-        let mut answer = match body {
+        let request = self.request(self::method(method)?, path, body.map(|_| "application/json"));
+        let answer = match body {
             Some(body) => self.send(request, body, SILENCE)?,
             None => self.send_empty(request)?,
         };
+        self.raw_answer(answer)
+    }
+
+    pub(crate) fn raw_answer(&self, mut answer: Response<Body>) -> Result<RawAnswer, ClientError> {
         let headers = answer.headers().iter();
         let headers = headers
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))

@@ -8,7 +8,7 @@ use hypermesh_wire::catalog::CatalogApplication;
 use hypermesh_wire::executions::{ExecutionStatus, VmExecution};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -21,6 +21,7 @@ const NOT_FOR_GUESTS: [&str; 4] =
 struct Project {
     _folder: TempDir,
     root: PathBuf,
+    _turn: Option<File>,
 }
 
 impl Project {
@@ -31,7 +32,7 @@ impl Project {
         let mut command = program();
         command.args(["guest", "new", "--template", template, "--language", language]).arg(&root);
         succeeded(&command.output().unwrap());
-        Self { _folder: folder, root }
+        Self { _folder: folder, root, _turn: (language == "rust").then(turn) }
     }
 
     /// `hypermesh guest …` in it.
@@ -72,6 +73,13 @@ impl Project {
         assert!(text.contains(from), "{file} has no {from:?}");
         fs::write(path, text.replace(from, to)).unwrap();
     }
+}
+
+/// One project in Rust at a time: they have one name, and are built in one folder, so that the SDK is compiled once.
+fn turn() -> File {
+    let file = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests.lock")).unwrap();
+    file.lock().unwrap();
+    file
 }
 
 #[track_caller]
@@ -188,16 +196,36 @@ fn a_validator_imports_nothing_and_may_draw_on_nothing() {
 }
 
 #[test]
-fn an_http_component_and_a_command_are_built_and_known_by_their_exports() {
+fn an_http_component_is_built_known_by_its_exports_and_asked_in_the_jail() {
     if let Some(reason) = no_target() {
         skip!("{reason}");
     }
-    let http = Project::new("http", "rust").built();
+    let project = Project::new("http", "rust");
+    let http = project.built();
     assert_eq!(http["world"], "http");
     assert!(imports(&http).iter().any(|import| import.starts_with("wasi:http/types@0.2.")), "{http}");
-    let command = Project::new("command", "rust").built();
+    require_cgroups!(Node::start());
+    all_passed(&project.guest(&["test", "--no-native", "-o", "json"]), 2);
+    project.change("tests/cases.toml", "hello ann", "hello bob");
+    project.change("tests/cases.toml", "405", "404");
+    let tested = project.guest(&["test", "--no-native"]);
+    assert_eq!(tested.status.code(), Some(1), "{}", text(&tested));
+    for said in ["body: expected", "hello bob", "expected the status 404, got 405", "0 of 2 cases passed"] {
+        assert!(text(&tested).contains(said), "{said}: {}", text(&tested));
+    }
+}
+
+#[test]
+fn a_command_is_built_known_by_its_exports_and_given_its_standard_input() {
+    if let Some(reason) = no_target() {
+        skip!("{reason}");
+    }
+    let project = Project::new("command", "rust");
+    let command = project.built();
     assert_eq!(command["world"], "command");
     assert!(imports(&command).iter().all(|import| import.starts_with("wasi:")), "{command}");
+    require_cgroups!(Node::start());
+    all_passed(&project.guest(&["test", "--no-native", "-o", "json"]), 2);
 }
 
 #[test]
@@ -205,10 +233,13 @@ fn a_command_in_c_is_built_from_debian_s_packages() {
     if !has_tool("clang") || !Path::new("/usr/lib/wasm32-wasi/libc.a").exists() {
         skip!("clang with wasi-libc is not installed");
     }
-    let inspected = Project::new("command", "c").built();
+    let project = Project::new("command", "c");
+    let inspected = project.built();
     assert_eq!(inspected["world"], "command");
     let preview_2 = |import: &str| import.starts_with("wasi:") && import.contains("@0.2.");
     assert!(imports(&inspected).into_iter().all(preview_2), "the adapter stands between: {inspected}");
+    require_cgroups!(Node::start());
+    all_passed(&project.guest(&["test", "-o", "json"]), 1);
 }
 
 #[test]

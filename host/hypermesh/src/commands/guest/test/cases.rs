@@ -2,13 +2,14 @@
 //!
 //! Misspelt members are errors: a case must not pass because what it expects isn't read.
 
+use crate::commands::guest::project::Template;
 use crate::files::LocalFile;
 use crate::job;
 use crate::parse;
 use anyhow::{Context as _, anyhow, bail};
 use hypermesh_client::Client;
 use hypermesh_model::Bytes;
-use hypermesh_wire::executions::Input;
+use hypermesh_wire::executions::{Input, Stdin};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -69,10 +70,57 @@ pub(super) struct Case {
     arguments: Option<Vec<String>>,
     /// Of a command.
     environment: Option<BTreeMap<String, String>>,
+    /// What a guest reads as standard input.
+    stdin: Option<Text>,
+    /// What an HTTP component is asked.
+    pub(super) request: Option<Request>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) expect: Expect,
+}
+
+/// A text, or what a file of the project holds.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Text {
+    Here(String),
+    There(ThatFile),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ThatFile {
+    file: PathBuf,
+}
+
+/// An HTTP request.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    /// `GET` when not given.
+    pub(super) method: Option<String>,
+    /// With its query, as the component sees it: `/` is its root.
+    pub(super) path: String,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Option<Text>,
+}
+
+impl Text {
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// Where the file can't be read.
+    pub(super) fn bytes(&self, project: &Path) -> anyhow::Result<Vec<u8>> {
+        match self {
+            Self::Here(text) => Ok(text.clone().into_bytes()),
+            Self::There(ThatFile { file }) => {
+                let path = project.join(file);
+                fs::read(&path).with_context(|| format!("could not read {}", path.display()))
+            }
+        }
+    }
 }
 
 /// An input: a file of the project under its own name, or under another, or a text.
@@ -110,6 +158,13 @@ pub(super) struct Expect {
     pub(super) stdout: Option<String>,
     /// How a command exits.
     pub(super) exit_code: Option<i64>,
+    /// Status of an HTTP answer; 200 when not given.
+    pub(super) status: Option<u16>,
+    /// Headers of an HTTP answer, each with its whole value.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    /// Body of an HTTP answer.
+    pub(super) body: Option<Content>,
 }
 
 /// What a file holds.
@@ -125,22 +180,25 @@ pub(super) enum Content {
 }
 
 impl Cases {
-    /// Reads a project's cases; none where it has no file of them.
+    /// Reads the cases of a project of this world; none where it has no file of them.
     ///
     /// # Errors
     /// Where the file makes no sense.
-    pub(super) fn read(project: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(project: &Path, world: Template) -> anyhow::Result<Self> {
         let file = project.join(FILE);
         match fs::read_to_string(&file) {
-            Ok(text) => Self::parse(&text).with_context(|| format!("{} makes no sense", file.display())),
+            Ok(text) => {
+                Self::parse(&text, world).with_context(|| format!("{} makes no sense", file.display()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("could not read {}", file.display())),
         }
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    fn parse(text: &str, world: Template) -> anyhow::Result<Self> {
         let cases: Self = toml::from_str(text)?;
         for case in &cases.all {
+            case.fits(world).with_context(|| format!("case `{}`", case.name))?;
             case.limits.over(&cases.limits).with_context(|| format!("case `{}`", case.name))?;
             for granted in &case.inputs {
                 if let Granted::Named(Named { name, file, text }) = granted
@@ -183,6 +241,60 @@ impl Limits {
 }
 
 impl Case {
+    /// A case says nothing that its component isn't asked: it would never be looked at.
+    fn fits(&self, world: Template) -> anyhow::Result<()> {
+        let asks_for_answer =
+            self.expect.status.is_some() || !self.expect.headers.is_empty() || self.expect.body.is_some();
+        match (world, &self.request) {
+            (Template::Validator, _) => bail!("a validator has nothing that a case could run"),
+            (Template::Http, None) => {
+                bail!("an HTTP component is asked: write `request = {{ path = \"/\" }}`")
+            }
+            (Template::Http, Some(request)) => {
+                let expect = &self.expect;
+                let runs = self.operation.is_some() || !self.parameters.is_empty() || !self.inputs.is_empty();
+                let is_command =
+                    self.arguments.is_some() || self.environment.is_some() || self.stdin.is_some();
+                let ends = expect.result.is_some() || expect.cause.is_some() || expect.message.is_some();
+                let leaves =
+                    !expect.outputs.is_empty() || expect.stdout.is_some() || expect.exit_code.is_some();
+                if runs || is_command || ends || leaves {
+                    bail!(
+                        "an HTTP component has a `request`, and expects `status`, `headers`, `body`, `log`"
+                    );
+                }
+                if !request.path.starts_with('/') {
+                    bail!("the path `{}` begins with no `/`", request.path);
+                }
+                Ok(())
+            }
+            (Template::Job | Template::Command, Some(_)) => bail!("only an HTTP component takes a `request`"),
+            (Template::Job | Template::Command, None) if asks_for_answer => {
+                bail!("only an HTTP component gives `status`, `headers` and `body`")
+            }
+            (Template::Job, None) if self.stdin.is_some() => bail!("a job reads inputs and no `stdin`"),
+            (Template::Job | Template::Command, None) => Ok(()),
+        }
+    }
+
+    /// Stores its standard input on the node.
+    ///
+    /// # Errors
+    /// Where a file can't be read or the node refuses it.
+    pub(super) fn stdin(
+        &self,
+        client: &Client,
+        project: &Path,
+        folder: &Path,
+    ) -> anyhow::Result<Option<Stdin>> {
+        let Some(stdin) = &self.stdin else { return Ok(None) };
+        let path = folder.join("stdin");
+        fs::write(&path, stdin.bytes(project)?)
+            .with_context(|| format!("could not write {}", path.display()))?;
+        let stored = job::grant(client, &mut LocalFile::open(&path)?)?;
+        Ok(Some(Stdin { digest: Some(stored.digest), stream: None }))
+    }
+
     /// Its parameters; those of a command are its arguments and its environment.
     pub(super) fn parameters(&self) -> Map<String, Value> {
         let mut parameters = self.parameters.clone();
@@ -241,8 +353,10 @@ mod tests {
             name = "b"
             arguments = ["-l"]
             environment = { A = "b" }
+            stdin = { file = "tests/in.txt" }
             expect.exit_code = 0
             "#,
+            Template::Command,
         )
         .unwrap();
         let [a, b] = cases.all.as_slice() else { panic!("two cases") };
@@ -265,8 +379,28 @@ mod tests {
             "[[case]]\nname = 'a'\ninputs = [{ name = 'b', text = 'c', file = 'd' }]",
             "[limits]\ntimeout = '-1'\n[[case]]\nname = 'a'",
         ] {
-            assert!(Cases::parse(wrong).is_err(), "{wrong}");
+            assert!(Cases::parse(wrong, Template::Job).is_err(), "{wrong}");
         }
-        assert!(Cases::read(Path::new("/nowhere")).unwrap().all.is_empty());
+        assert!(Cases::read(Path::new("/nowhere"), Template::Job).unwrap().all.is_empty());
+    }
+
+    #[test]
+    fn a_case_says_only_what_its_component_is_asked() {
+        let asked = "[[case]]\nname = 'a'\nrequest = { path = '/x?y', headers = { a = 'b' }, body = 'c' }\n\
+                     expect = { status = 404, headers = { d = 'e' }, body = { text = 'f' } }";
+        assert!(Cases::parse(asked, Template::Http).is_ok());
+        for (wrong, world) in [
+            (asked, Template::Job),
+            (asked, Template::Command),
+            ("[[case]]\nname = 'a'", Template::Http),
+            ("[[case]]\nname = 'a'", Template::Validator),
+            ("[[case]]\nname = 'a'\nrequest.path = 'x'", Template::Http),
+            ("[[case]]\nname = 'a'\nrequest.path = '/'\nexpect.result = 1", Template::Http),
+            ("[[case]]\nname = 'a'\nrequest.path = '/'\nstdin = 'x'", Template::Http),
+            ("[[case]]\nname = 'a'\nexpect.status = 200", Template::Job),
+            ("[[case]]\nname = 'a'\nstdin = 'x'", Template::Job),
+        ] {
+            assert!(Cases::parse(wrong, world).is_err(), "{wrong} {world:?}");
+        }
     }
 }

@@ -2,16 +2,18 @@
 
 use super::cases::{Content, Expect};
 use anyhow::Context as _;
-use hypermesh_client::{Client, ClientError};
-use hypermesh_wire::executions::{ExecutionStatus, LogQuery, VmExecution};
+use hypermesh_client::{Client, ClientError, RawAnswer};
+use hypermesh_wire::executions::{ExecutionStatus, LogLine, LogQuery, VmExecution};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// The output that is a command's standard output.
-const STDOUT: &str = "stdout";
 /// The cause of a command that exits with another code than 0.
 const EXIT_CODE: &str = "exit_code";
+/// The status of an answer where nothing else is expected.
+const OK: u16 = 200;
+/// Characters of an unexpected answer that are shown.
+const SHOWN: usize = 500;
 
 /// Everything that is not as expected.
 ///
@@ -26,32 +28,20 @@ pub(super) fn failures(
     let mut failures = ended(expect, execution);
     failures.extend(result(expect, execution));
     failures.extend(exit_code(expect, execution));
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    for (name, content) in &expect.outputs {
-        let wanted = match content {
-            Content::Text(text) => text.clone().into_bytes(),
-            Content::File(file) => {
-                let path = project.join(file);
-                fs::read(&path).with_context(|| format!("could not read {}", path.display()))?
-            }
-            Content::Sha256(digest) => digest.to_lowercase().into_bytes(),
-        };
-        let Some(found) = output(client, execution, name)? else {
-            failures.push(format!("no output `{name}`"));
-            continue;
-        };
-        let found = match content {
-            Content::Sha256(_) => super::super::build::sha256(&found).into_bytes(),
-            Content::Text(_) | Content::File(_) => found,
-        };
-        failures.extend(unlike(&format!("output `{name}`"), &text(wanted), &text(found)));
+    for (name, wanted) in &expect.outputs {
+        match output(client, execution, name)? {
+            Some(found) => failures.extend(content(&format!("output `{name}`"), wanted, found, project)?),
+            None => failures.push(format!("no output `{name}`")),
+        }
     }
     if let Some(wanted) = &expect.stdout {
-        let found = output(client, execution, STDOUT)?.map(text).unwrap_or_default();
+        let mut found = Vec::new();
+        client.stdout(&execution.id, 0, &mut found)?;
+        let found = text(found);
         failures.extend(unlike("standard output", wanted, &found));
     }
     if let Some(wanted) = &expect.log
-        && !logs(client, &execution.id, wanted)?
+        && !logs(wanted, |query| client.logs(&execution.id, query).map(|page| (page.lines, page.next)))?
     {
         failures.push(format!("no line of the log holds {wanted:?}"));
     }
@@ -121,17 +111,77 @@ fn output(client: &Client, execution: &VmExecution, name: &str) -> Result<Option
     }
 }
 
-/// Whether a line of the log holds `wanted`.
-fn logs(client: &Client, id: &str, wanted: &str) -> Result<bool, ClientError> {
+/// Whether a line of the log holds `wanted`. `page` gives lines, and from where to go on.
+fn logs(
+    wanted: &str,
+    page: impl Fn(&LogQuery) -> Result<(Vec<LogLine>, u64), ClientError>,
+) -> Result<bool, ClientError> {
     let mut query = LogQuery::default();
     loop {
-        let page = client.logs(id, &query)?;
-        if page.lines.iter().any(|line| line.message.contains(wanted)) {
+        let (lines, next) = page(&query)?;
+        if lines.iter().any(|line| line.message.contains(wanted)) {
             return Ok(true);
         }
-        if page.lines.is_empty() {
+        if lines.is_empty() {
             return Ok(false);
         }
-        query.after = Some(page.next);
+        query.after = Some(next);
     }
+}
+
+/// Everything of an HTTP answer that is not as expected.
+///
+/// # Errors
+/// Where the node can't be asked, or a file of the project can't be read.
+pub(super) fn answer_failures(
+    client: &Client,
+    expect: &Expect,
+    service: &str,
+    answer: &RawAnswer,
+    project: &Path,
+) -> anyhow::Result<Vec<String>> {
+    let mut failures = Vec::new();
+    let wanted = expect.status.unwrap_or(OK);
+    if answer.status != wanted {
+        let said: String = text(answer.body.clone()).chars().take(SHOWN).collect();
+        failures.push(format!("expected the status {wanted}, got {}: {said}", answer.status));
+    }
+    for (name, wanted) in &expect.headers {
+        let name = name.to_ascii_lowercase();
+        let found = answer.headers.iter().filter(|(found, _)| *found == name);
+        let found: Vec<&str> = found.map(|(_, value)| value.as_str()).collect();
+        if !found.contains(&wanted.as_str()) {
+            failures.push(format!("header `{name}`: expected {wanted:?}, got {found:?}"));
+        }
+    }
+    if let Some(wanted) = &expect.body {
+        failures.extend(content("body", wanted, answer.body.clone(), project)?);
+    }
+    if let Some(wanted) = &expect.log
+        && !logs(wanted, |query| client.service_logs(service, query).map(|page| (page.lines, page.next)))?
+    {
+        failures.push(format!("no line of the log holds {wanted:?}"));
+    }
+    Ok(failures)
+}
+
+/// `None` where it is what is wanted.
+fn content(what: &str, wanted: &Content, found: Vec<u8>, project: &Path) -> anyhow::Result<Option<String>> {
+    let (wanted, found) = match wanted {
+        Content::Text(wanted) => (wanted.clone(), text(found)),
+        Content::File(file) => {
+            let path = project.join(file);
+            let bytes = fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
+            if bytes == found {
+                return Ok(None);
+            }
+            (text(bytes), text(found))
+        }
+        Content::Sha256(digest) => (digest.to_lowercase(), super::super::build::sha256(&found)),
+    };
+    Ok(unlike(what, &wanted, &found))
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
 }
