@@ -8,7 +8,7 @@ use crate::metadata::{Dependency, Kind, Member};
 use std::collections::BTreeMap;
 
 /// Every folder of `host` and its layer.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 22] = [
     // Domain types and the contract's types.
     ("model", 0),
     ("wire", 0),
@@ -22,10 +22,19 @@ const LAYERS: [(&str, u8); 17] = [
     // An author's side of `wasm-tools`: bytes in, bytes out.
     ("componentize", 1),
     ("registry", 1),
+    // Who may have a certificate: RFC 8555 without sockets, and probes that go out.
+    ("acme", 1),
     // No foreign world: what fits, and who is next, decided from values alone.
     ("planner", 1),
+    // No foreign world either: keys and signed bytes, aws-lc-rs' arithmetic below them.
+    ("pki", 1),
+    // Certificate Transparency: a Merkle tree and its files.
+    ("ctlog", 1),
+    // Names: messages in, messages out, and the sockets they come by.
+    ("dns", 1),
     // The domains. They don't name each other.
     ("mesh", 2),
+    ("trustchain", 2),
     // The edges.
     ("api", 3),
     ("client", 3),
@@ -59,8 +68,16 @@ const FOREIGN: [(&str, Allowed, &str); 20] = [
         Allowed::Only(&["host/client", "host/registry"]),
         "HTTP is the edge's; of others' services a registry's is spoken in `registry`",
     ),
-    ("rustls*", Allowed::Only(&["host/registry"]), "TLS is where other machines are talked to"),
-    ("aws-lc-rs", Allowed::Only(&["host/registry"]), "signatures are made and verified in `registry`"),
+    (
+        "rustls*",
+        Allowed::Only(&["host/registry", "host/acme", "host/api", "host/client"]),
+        "TLS is where other machines are talked to",
+    ),
+    (
+        "aws-lc-rs",
+        Allowed::Only(&["host/registry", "host/pki", "host/ctlog", "host/dns", "host/acme"]),
+        "signatures are made and verified where what is signed is understood",
+    ),
     // `wire` derives schemas, because the OpenAPI document is part of the contract; it serves nothing.
     (
         "utoipa*",
