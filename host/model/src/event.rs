@@ -53,6 +53,14 @@ pub enum EventKind {
     ServiceStarted,
     ServiceAdopted,
     ServiceEnded,
+    AuthorityCreated,
+    CertificatesIssued,
+    CertificateRevoked,
+    RotationWarning,
+    RotationDone,
+    RotationFailed,
+    RolloverAdvanced,
+    DnsChanged,
 }
 
 impl EventKind {
@@ -103,6 +111,14 @@ impl EventKind {
             Self::ServiceStarted => "service_started",
             Self::ServiceAdopted => "service_adopted",
             Self::ServiceEnded => "service_ended",
+            Self::AuthorityCreated => "authority_created",
+            Self::CertificatesIssued => "certificates_issued",
+            Self::CertificateRevoked => "certificate_revoked",
+            Self::RotationWarning => "rotation_warning",
+            Self::RotationDone => "rotation_done",
+            Self::RotationFailed => "rotation_failed",
+            Self::RolloverAdvanced => "rollover_advanced",
+            Self::DnsChanged => "dns_changed",
         }
     }
 }

@@ -111,6 +111,16 @@ ids! {
     ArrayId, "array";
     /// A service: an HTTP guest that is served.
     ServiceId, "svc";
+    /// A certificate. Ours are named by their serial number, so that no table is needed to know what is meant.
+    CertificateId, "cert";
+    /// A DNS record.
+    DnsRecordId, "dns";
+    /// A rotation policy.
+    RotationPolicyId, "policy";
+    /// A rotation.
+    RotationId, "rotation";
+    /// A rollover of an authority.
+    RolloverId, "rollover";
 }
 
 /// The UUID of a GPU as NVML prints it, e.g. `GPU-8f9…`.

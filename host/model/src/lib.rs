@@ -17,6 +17,7 @@ pub mod requirement;
 pub mod schedule;
 pub mod service;
 pub mod time;
+pub mod trustchain;
 pub mod units;
 
 pub use array::{Array, ArrayStatus, Items};
@@ -29,8 +30,8 @@ pub use execution::{
     InputFile, LogLine, MAX_BACKOFF_SECONDS, OutputFile, ResourceUsage, Retries, Stdin,
 };
 pub use id::{
-    ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, GpuUuid, InvalidId, LeaseId, NodeId, RunId,
-    ScheduleId, ServiceId, Subject,
+    ArrayId, AssetId, BlobDigest, CatalogId, CertificateId, DnsRecordId, ExecutionId, GpuUuid, InvalidId,
+    LeaseId, NodeId, RolloverId, RotationId, RotationPolicyId, RunId, ScheduleId, ServiceId, Subject,
 };
 pub use lease::{CpuMode, Grant, Idempotency, IoLimits, Lease, LeaseStatus, OnExpiry, Terms};
 pub use package::{
@@ -42,4 +43,9 @@ pub use schedule::{CatchUp, Concurrency, ExecutionTemplate, Run, RunStatus, Sche
 pub use semver::{Version, VersionReq};
 pub use service::{InvalidServiceName, Service, ServiceName, ServiceStatus, ServiceTerms, ServiceUsage};
 pub use time::Timestamp;
+pub use trustchain::{
+    CertificateProfile, CertificateRecord, CertificateStatus, DnsRecord, DnsRecordStatus, Revocation,
+    Rollover, RolloverPhase, RolloverStep, Rotation, RotationPolicy, RotationStatus, RotationType,
+    TrustLevel, UnknownName,
+};
 pub use units::{Bytes, InvalidUnit, MilliCpu};

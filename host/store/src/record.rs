@@ -4,8 +4,9 @@
 //! for themselves they implement where they define it.
 
 use hypermesh_model::{
-    Array, ArrayId, Asset, AssetId, CatalogId, Execution, ExecutionId, Lease, LeaseId, Package, Run, RunId,
-    Schedule, ScheduleId, Service, ServiceId,
+    Array, ArrayId, Asset, AssetId, CatalogId, DnsRecord, DnsRecordId, Execution, ExecutionId, Lease,
+    LeaseId, Package, Rollover, RolloverId, Rotation, RotationId, RotationPolicy, RotationPolicyId, Run,
+    RunId, Schedule, ScheduleId, Service, ServiceId,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,4 +52,8 @@ tables! {
     Run, RunId, "runs";
     Array, ArrayId, "arrays";
     Service, ServiceId, "services";
+    DnsRecord, DnsRecordId, "dns_records";
+    RotationPolicy, RotationPolicyId, "rotation_policies";
+    Rotation, RotationId, "rotations";
+    Rollover, RolloverId, "rollovers";
 }
