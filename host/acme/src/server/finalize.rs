@@ -118,8 +118,14 @@ impl Acme {
             replaced_by: None,
         };
         order.state = OrderState::Valid { certificate: facts.id };
-        self.rewrite(&order, Some(certificate)).await?;
-        Ok(order)
+        match self.rewrite(&order, Some(certificate)).await {
+            Ok(()) => Ok(order),
+            // There may be no room for a certificate, and still for the end of its order.
+            Err(problem) => {
+                tracing::error!(error = &problem as &dyn std::error::Error, order = %order.id, "a certificate can't be kept");
+                Err(self.give_up(order).await)
+            }
+        }
     }
 
     /// Ends an order of which nobody knows whether there is a certificate, so that there never are two.

@@ -4,7 +4,7 @@ use crate::client::{Client, document, problem};
 use crate::der;
 use crate::keys::CertificateKey;
 use crate::world::World;
-use hypermesh_acme::{Identifier, Refused};
+use hypermesh_acme::{ABSENT, AccountId, AccountKey, Change, Identifier, Refused, Store};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
@@ -190,4 +190,23 @@ async fn a_client_that_goes_away_leaves_an_order_that_is_finished() {
         tokio::task::yield_now().await;
     }
     panic!("nobody finished it");
+}
+
+#[tokio::test]
+async fn an_order_whose_certificate_can_not_be_kept_ends() {
+    let world = World::new();
+    let client = Client::new(&world.acme).await;
+    let order = world.ready(&client, &["dns:a.test"]).await;
+    let account = AccountId::parse(client.account.rsplit('/').next().unwrap()).unwrap();
+    for number in 0.. {
+        let key = AccountKey { thumbprint: number.to_string(), account: account.clone() };
+        if world.store.commit(vec![Change::Key(key, ABSENT)]).await.is_err() {
+            break;
+        }
+    }
+    let reply = client.finalize(&order, &["dns:a.test"], &CertificateKey::new()).await;
+    assert_eq!((reply.status, problem(&reply).as_str()), (500, "serverInternal"));
+    // It is not `processing`, for which a client would wait as long as the order exists.
+    assert_eq!(client.get(order["url"].as_str().unwrap()).await["status"], "invalid");
+    assert_eq!(world.authority.requests.load(Ordering::SeqCst), 1);
 }
