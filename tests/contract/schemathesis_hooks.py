@@ -4,3 +4,5 @@ import schemathesis
 
 schemathesis.serializer.alias("application/wasm", "application/octet-stream")
 schemathesis.serializer.alias("application/x-tar", "application/octet-stream")
+schemathesis.serializer.alias("application/ocsp-request", "application/octet-stream")
+schemathesis.serializer.alias("text/dns", "text/plain")

@@ -3,8 +3,9 @@
 //!
 //! The `Host` list stops DNS rebinding: a page of `evil.example` that resolves to 127.0.0.1 still sends its own name. The
 //! port is not compared, because a forwarded port is no attack and rebinding changes the name. The `Origin` check stops
-//! pages of other sites from writing even if they got hold of a token; the token stops everybody else. Reads are open
-//! to whoever reaches the loopback interface.
+//! pages of other sites from writing even if they got hold of a token; the token, or a client certificate, stops everybody
+//! else. Reads are open to whoever reaches the loopback interface. From elsewhere they need a token or a certificate, too,
+//! but for what anybody must be able to read: lists of revoked certificates, the transparency log, ACME.
 //!
 //! Decisions are pure functions; the two layers below only fetch the headers.
 
@@ -12,6 +13,7 @@ use crate::config::ApiConfig;
 use crate::edge::Edge;
 use crate::problem::{Draft, Kind};
 use crate::roles::{self, Action, Permission};
+use crate::server::Peer;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, header};
@@ -24,7 +26,7 @@ use std::net::IpAddr;
 /// The subject of the token that a node makes at its first start.
 pub(crate) const ADMIN: &str = "admin";
 
-/// The caller of a write and what it is about to do, put there by [`guard_writes`].
+/// The caller of a write and what it is about to do, put there by [`guard_access`].
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     subject: Subject,
@@ -88,8 +90,8 @@ pub(crate) fn origin_listed(origin: &[u8], config: &ApiConfig) -> bool {
 }
 
 /// Whether a page of this origin may write: it is listed, or it is the node's own.
-fn origin_allowed(origin: &[u8], host: &Authority, config: &ApiConfig) -> bool {
-    let own = format!("http://{host}");
+fn origin_allowed(origin: &[u8], host: &Authority, secure: bool, config: &ApiConfig) -> bool {
+    let own = format!("{}://{host}", if secure { "https" } else { "http" });
     own.as_bytes().eq_ignore_ascii_case(origin) || origin_listed(origin, config)
 }
 
@@ -99,31 +101,45 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// Says who writes; `holder` knows the tokens that were made beside the node's own. `Err` when a header is there more than
-/// once.
+/// What a request says of who sends it.
+struct Credentials<'a> {
+    host: &'a Authority,
+    /// Whether it came over TLS.
+    secure: bool,
+    /// `Err` when the header is there more than once.
+    origin: Result<Option<&'a [u8]>, Draft>,
+    /// The same.
+    authorization: Result<Option<&'a [u8]>, Draft>,
+}
+
+/// Says who calls: by a token, of which `holder` knows those that were made beside the node's own, or by a certificate.
 fn admit(
-    host: &Authority,
-    origin: Result<Option<&[u8]>, Draft>,
-    authorization: Result<Option<&[u8]>, Draft>,
+    given: Credentials<'_>,
     config: &ApiConfig,
     holder: impl FnOnce(&[u8]) -> Option<(Subject, Role)>,
+    certified: impl FnOnce() -> Option<(Subject, Role)>,
 ) -> Result<(Subject, Role), Draft> {
-    if let Some(origin) = origin?
-        && !origin_allowed(origin, host, config)
+    if let Some(origin) = given.origin?
+        && !origin_allowed(origin, given.host, given.secure, config)
     {
         let detail = "the `origin` of this page is not in the node's list; add it to the configuration";
         return Err(Draft::new(Kind::Forbidden, detail));
     }
-    match authorization?.and_then(bearer) {
-        Some(token) if config.token.matches(token) => Ok((Subject(ADMIN.to_owned()), Role::Admin)),
-        Some(token) => holder(token)
-            .ok_or_else(|| Draft::new(Kind::Unauthorized, "the token is not this node's, or was revoked")),
-        None => {
-            let detail =
-                "writes need `authorization: Bearer <token>`; the token is in the node's data folder";
-            Err(Draft::new(Kind::Unauthorized, detail))
-        }
+    match given.authorization? {
+        Some(header) => match bearer(header) {
+            Some(token) if config.token.matches(token) => Ok((Subject(ADMIN.to_owned()), Role::Admin)),
+            Some(token) => holder(token).ok_or_else(|| {
+                Draft::new(Kind::Unauthorized, "the token is not this node's, or was revoked")
+            }),
+            None => Err(unknown()),
+        },
+        None => certified().ok_or_else(unknown),
     }
+}
+
+fn unknown() -> Draft {
+    let detail = "this needs `authorization: Bearer <token>`, or a client certificate; the token is in the node's data folder";
+    Draft::new(Kind::Unauthorized, detail)
 }
 
 /// The only value of a header; `None` when it is absent.
@@ -160,21 +176,21 @@ pub(crate) async fn guard_host(
     Ok(next.run(request).await)
 }
 
-/// Layer: lets a write through only with a token whose role allows it and from an allowed origin, and says who the caller
-/// is.
-pub(crate) async fn guard_writes(
+/// Layer: lets a write through only for who may do it and from an allowed origin, and says who the caller is. Lets reads
+/// through from this machine, and from others for who is known.
+pub(crate) async fn guard_access(
     State(edge): State<Edge>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Draft> {
-    if !is_safe(request.method()) {
-        let host = host_of(&request)?;
-        let headers = request.headers();
-        let origin = single(headers, header::ORIGIN);
-        let authorization = single(headers, header::AUTHORIZATION);
-        let holder = |token: &[u8]| edge.mesh().authenticate(token);
-        let (subject, role) = admit(&host, origin, authorization, edge.config(), holder)?;
-        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let write = !is_safe(request.method()) && !roles::proves_itself(request.method(), route);
+    let local = request.extensions().get::<Peer>().is_none_or(|peer| is_local(peer.address.ip()));
+    if !write && (local || roles::is_public(route)) {
+        return Ok(next.run(request).await);
+    }
+    let (subject, role) = caller(&edge, &request)?;
+    if write {
         let action = roles::action(request.method(), route);
         if roles::permission(role, action) == Permission::Never {
             return Err(roles::refusal(role));
@@ -182,6 +198,24 @@ pub(crate) async fn guard_writes(
         request.extensions_mut().insert(Caller { subject, role, action });
     }
     Ok(next.run(request).await)
+}
+
+fn caller(edge: &Edge, request: &Request) -> Result<(Subject, Role), Draft> {
+    let host = host_of(request)?;
+    let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
+    let given = Credentials {
+        host: &host,
+        secure: peer.is_some_and(|peer| peer.secure),
+        origin: single(headers, header::ORIGIN),
+        authorization: single(headers, header::AUTHORIZATION),
+    };
+    let holder = |token: &[u8]| edge.mesh().authenticate(token);
+    admit(given, edge.config(), holder, || edge.certified(peer?))
+}
+
+/// Whether an address is this machine's own, also as IPv6 writes IPv4's (RFC 4291 §2.5.5.2).
+fn is_local(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]
@@ -205,7 +239,9 @@ mod tests {
         let (origin, authorization) = (origin.map(String::leak), authorization.map(String::leak));
         let holder = |token: &[u8]| (token == b"0ther").then(|| (Subject("ann".into()), Role::Viewer));
         let (origin, authorization) = (bytes(origin.map(|s| &*s)), bytes(authorization.map(|s| &*s)));
-        let verdict = admit(&host, Ok(origin), Ok(authorization), &config(), holder);
+        let given =
+            Credentials { host: &host, secure: false, origin: Ok(origin), authorization: Ok(authorization) };
+        let verdict = admit(given, &config(), holder, || None);
         verdict.map_or_else(|draft| draft.render("/", "r").status().as_u16(), |_| 200)
     }
 
@@ -236,6 +272,29 @@ mod tests {
             assert_eq!(status(None, Some(bad)), 401, "{bad}");
         }
         assert_eq!(status(None, None), 401);
+    }
+
+    #[test]
+    fn a_certificate_is_as_good_as_a_token_but_does_not_hide_a_wrong_one() {
+        let host = Authority::from_static("node.lan");
+        let ask = |authorization: Option<&'static [u8]>, certified: bool| {
+            let given =
+                Credentials { host: &host, secure: true, origin: Ok(None), authorization: Ok(authorization) };
+            let certified = || certified.then(|| (Subject("ann".into()), Role::Operator));
+            admit(given, &config(), |_| None, certified).map(|(subject, _)| subject.0).ok()
+        };
+        assert_eq!(ask(None, true).as_deref(), Some("ann"));
+        assert_eq!(ask(None, false), None);
+        assert_eq!(ask(Some(b"Bearer wrong"), true), None);
+        assert_eq!(ask(Some(b"Basic wrong"), true), None);
+        assert_eq!(ask(Some(b"Bearer t0ken"), true).as_deref(), Some(ADMIN));
+    }
+
+    #[test]
+    fn this_machine_is_local_however_its_address_is_written() {
+        let local = |text: &str| is_local(text.parse().unwrap());
+        assert!(local("127.0.0.1") && local("127.9.9.9") && local("::1") && local("::ffff:127.0.0.1"));
+        assert!(!local("10.0.0.1") && !local("::2") && !local("::ffff:10.0.0.1") && !local("::"));
     }
 
     #[test]

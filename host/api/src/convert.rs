@@ -14,6 +14,7 @@ pub(crate) mod nodes;
 pub(crate) mod quotas;
 pub(crate) mod schedules;
 pub(crate) mod services;
+pub(crate) mod trustchain;
 pub(crate) mod vm;
 
 use hypermesh_model::Timestamp;

@@ -6,8 +6,9 @@
 
 use crate::guests;
 use crate::problem::{Kind, PROBLEM_JSON};
+use crate::roles;
 use crate::unbuilt;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::{Router, routing};
@@ -78,6 +79,16 @@ pub(crate) struct ByService {
     /// Its name.
     #[param(pattern = "^[a-z0-9][a-z0-9-]{0,63}$")]
     name: String,
+}
+
+/// A file of an authority in a path: its name with its ending.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ByFile {
+    /// The authority's id, and what form is wanted.
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,63}$")]
+    file: String,
 }
 
 /// A requester in a path.
@@ -166,32 +177,66 @@ const PROBLEMS: [(&str, Kind, &str); 15] = [
     ("GuestTimeout", Kind::GuestTimeout, "The guest took longer than the service allows"),
 ];
 
-const TAGS: [(&str, &str); 12] = [
-    ("system", "Whether the node lives, is ready and is well"),
-    ("assets", "The node's hardware, and what people register"),
-    ("allocations", "Leases on a part of the machine, enforced by the kernel"),
-    ("executions", "Runs of WebAssembly guests"),
-    ("schedules", "Executions at a time, or again and again"),
-    ("services", "HTTP guests that the node serves, an instance a request"),
-    ("catalog", "Vetted components: their versions, signatures, registries"),
-    ("blobs", "Input files, by content"),
-    ("nodes", "This node and the network"),
-    ("events", "What changed"),
-    ("access", "Who may do how much: tokens and quotas"),
-    (unbuilt::TAG, "Part of the contract, not of this build"),
-];
+/// A document before its operations: of which service it is, and their tags.
+pub(crate) struct About {
+    title: &'static str,
+    description: &'static str,
+    tags: &'static [(&'static str, &'static str)],
+}
+
+/// Port 8446.
+pub(crate) const HYPERMESH: About = About {
+    title: "HyperMesh",
+    description: "Measure a machine, lease a part of it, run WebAssembly guests there.",
+    tags: &[
+        ("system", "Whether the node lives, is ready and is well"),
+        ("assets", "The node's hardware, and what people register"),
+        ("allocations", "Leases on a part of the machine, enforced by the kernel"),
+        ("executions", "Runs of WebAssembly guests"),
+        ("schedules", "Executions at a time, or again and again"),
+        ("services", "HTTP guests that the node serves, an instance a request"),
+        ("catalog", "Vetted components: their versions, signatures, registries"),
+        ("blobs", "Input files, by content"),
+        ("nodes", "This node and the network"),
+        ("events", "What changed"),
+        ("access", "Who may do how much: tokens and quotas"),
+        (unbuilt::TAG, "Part of the contract, not of this build"),
+    ],
+};
+
+/// Port 8444.
+pub(crate) const TRUSTCHAIN: About = About {
+    title: "TrustChain",
+    description: "A certificate authority, a DNS zone and a transparency log. What follows documents of others is served \
+        beside this one: ACME (RFC 8555, RFC 9773) at `/acme/directory`, the log's tiles (c2sp.org/static-ct-api) at \
+        `/tile/` and `/issuer/`, OCSP by GET at `/ocsp/`.",
+    tags: &[
+        ("system", "Whether the service lives, is ready and is well"),
+        ("certificates", "Certificates: issued, renewed, revoked, validated"),
+        ("trust", "The authorities, and the replacement of the one that signs"),
+        ("published", "What relying parties fetch: revocation lists, status, issuers"),
+        ("log", "The transparency log (RFC 6962)"),
+        ("dns", "The node's zone"),
+        ("rotation", "Certificates replaced before their time is over"),
+        ("authentication", "Proving to hold a certificate's key"),
+    ],
+};
 
 /// The document of the HyperMesh service.
 pub fn openapi() -> OpenApi {
     complete(crate::router::documented(std::time::Duration::ZERO).into_openapi())
 }
 
+/// The document of the TrustChain service.
+pub fn trustchain_openapi() -> OpenApi {
+    common(crate::router::trustchain_documented(std::time::Duration::ZERO).into_openapi())
+}
+
 /// What stands around the operations.
-pub(crate) fn frame() -> OpenApi {
-    let mut info = Info::new("HyperMesh", env!("CARGO_PKG_VERSION"));
-    info.description =
-        Some("Measure a machine, lease a part of it, run WebAssembly guests there.".to_owned());
-    let tag = |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();
+pub(crate) fn frame(about: &About) -> OpenApi {
+    let mut info = Info::new(about.title, env!("CARGO_PKG_VERSION"));
+    info.description = Some(about.description.to_owned());
+    let tag = |(name, text): &(&str, &str)| TagBuilder::new().name(*name).description(Some(*text)).build();
     let mut components = Components::new();
     components.add_security_scheme(BEARER, SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
@@ -200,28 +245,42 @@ pub(crate) fn frame() -> OpenApi {
         let response = ResponseBuilder::new().description(when).content(PROBLEM_JSON, content).build();
         components.responses.insert(name.to_owned(), response.into());
     }
-    OpenApiBuilder::new().info(info).tags(Some(TAGS.map(tag))).components(Some(components)).build()
+    let tags: Vec<_> = about.tags.iter().map(tag).collect();
+    OpenApiBuilder::new().info(info).tags(Some(tags)).components(Some(components)).build()
 }
 
-/// Adds what all operations have in common, and the routes that are not built.
+/// Adds what all operations have in common, and the routes of port 8446 that stand in no handler.
 pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
     unbuilt::document(&mut api.paths);
-    for (path, item) in &mut api.paths.paths {
-        let in_path = path.contains('{');
-        let PathItem { get, put, post, delete, patch, .. } = item;
-        get.iter_mut().for_each(|operation| add_errors(operation, in_path, false));
-        for operation in [put, post, delete, patch].into_iter().flatten() {
-            add_errors(operation, in_path, true);
-            operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
-        }
-    }
+    api = common(api);
     // They say themselves what may go wrong.
     guests::document(&mut api.paths);
     api
 }
 
+/// Adds what all operations have in common.
+pub(crate) fn common(mut api: OpenApi) -> OpenApi {
+    for (path, item) in &mut api.paths.paths {
+        let in_path = path.contains('{');
+        let PathItem { get, put, post, delete, patch, .. } = item;
+        get.iter_mut().for_each(|operation| add_errors(operation, in_path, false));
+        if roles::proves_itself(&Method::POST, path) {
+            post.iter_mut().for_each(|operation| add_errors(operation, in_path, false));
+        } else {
+            post.iter_mut().for_each(|operation| add_errors(operation, in_path, true));
+        }
+        for operation in [put, delete, patch].into_iter().flatten() {
+            add_errors(operation, in_path, true);
+        }
+    }
+    api
+}
+
 fn add_errors(operation: &mut Operation, in_path: bool, write: bool) {
     give_content(operation);
+    if write {
+        operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
+    }
     let built = !operation.responses.responses.contains_key("501");
     let body = operation.request_body.is_some();
     let parameters = operation.parameters.as_ref().is_some_and(|all| {

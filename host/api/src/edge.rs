@@ -7,19 +7,26 @@
 use crate::config::ApiConfig;
 use crate::guests::FromGuest;
 use crate::problem::{Draft, Kind};
-use crate::state::ApiState;
+use crate::server::Peer;
+use crate::state::{ApiState, Clients};
+use crate::traffic::Traffic;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use hypermesh_mesh::Mesh;
+use hypermesh_mesh::{Mesh, Role};
+use hypermesh_model::Subject;
 use hypermesh_telemetry::Metrics;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
+
+/// Marks an answer whose failures are already documents of its protocol (ACME: RFC 8555 §6.7, OCSP: RFC 6960 §4.2.1).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spoken;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,13 +37,27 @@ pub(crate) struct Edge {
     config: Arc<ApiConfig>,
     mesh: Mesh,
     metrics: Metrics,
+    clients: Clients,
     service: &'static str,
+    traffic: Traffic,
 }
 
 impl Edge {
-    pub(crate) fn new(state: &ApiState, service: &'static str) -> Self {
+    pub(crate) fn new(state: &ApiState, service: &'static str, traffic: Traffic) -> Self {
         let (config, mesh, metrics) = (Arc::clone(&state.config), state.mesh.clone(), state.metrics.clone());
-        Self { config, mesh, metrics, service }
+        Self { config, mesh, metrics, clients: state.clients.clone(), service, traffic }
+    }
+
+    /// Whose certificate a caller showed, and what its holder may do: what the token of that name may, and without one
+    /// read.
+    pub(crate) fn certified(&self, peer: &Peer) -> Option<(Subject, Role)> {
+        let subject = self.clients.0.identify(peer.certificate.as_deref()?)?;
+        if subject.0 == crate::auth::ADMIN {
+            return Some((subject, Role::Admin));
+        }
+        let tokens = self.mesh.tokens();
+        let role = tokens.iter().find(|token| token.name == subject).map_or(Role::Viewer, |token| token.role);
+        Some((subject, role))
     }
 
     pub(crate) fn mesh(&self) -> &Mesh {
@@ -52,7 +73,7 @@ impl Edge {
     pub(crate) fn around(self, router: Router) -> Router {
         let layer = |edge: &Self| edge.clone();
         router
-            .route_layer(middleware::from_fn_with_state(layer(&self), crate::auth::guard_writes))
+            .route_layer(middleware::from_fn_with_state(layer(&self), crate::auth::guard_access))
             .layer(middleware::from_fn_with_state(layer(&self), crate::cors::share))
             .layer(middleware::from_fn_with_state(layer(&self), crate::auth::guard_host))
             .layer(middleware::from_fn_with_state(self, observe))
@@ -79,6 +100,7 @@ async fn observe(State(edge): State<Edge>, request: Request, next: Next) -> Resp
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let route = route.as_ref().map(MatchedPath::as_str);
+    edge.traffic.answered(&path, response.status().as_u16(), started.elapsed());
     edge.metrics.http_request(
         edge.service,
         method.as_str(),
@@ -100,8 +122,9 @@ pub(crate) fn has_body(headers: &HeaderMap) -> bool {
 fn finish(mut response: Response, method: &str, path: &str, id: &str) -> Response {
     let status = response.status();
     let draft = response.extensions_mut().remove::<Draft>();
-    // What a guest says of itself is no failure of the node's.
-    let own = response.extensions().get::<FromGuest>().is_none();
+    // What a guest says of itself is no failure of the node's, and some protocols say in their own way what went wrong.
+    let extensions = response.extensions();
+    let own = extensions.get::<FromGuest>().is_none() && extensions.get::<Spoken>().is_none();
     let failed = own && (status.is_client_error() || status.is_server_error());
     if let Some(draft) = draft.or_else(|| failed.then(|| Draft::of_status(status, method))) {
         let before = std::mem::take(response.headers_mut());

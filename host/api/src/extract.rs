@@ -6,12 +6,13 @@
 use crate::problem::{Draft, Kind};
 use crate::state::ApiState;
 use axum::body::Body as HttpBody;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use futures_util::TryStreamExt;
 use hypermesh_model::{
-    ArrayId, AssetId, BlobDigest, CatalogId, ExecutionId, LeaseId, NodeId, ScheduleId, ServiceName, Subject,
+    ArrayId, AssetId, BlobDigest, CatalogId, CertificateId, DnsRecordId, ExecutionId, LeaseId, NodeId,
+    RolloverId, RotationPolicyId, ScheduleId, ServiceName, Subject,
 };
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
@@ -71,9 +72,13 @@ path_ids! {
     AssetId, "asset";
     BlobDigest, "blob";
     CatalogId, "package";
+    CertificateId, "certificate";
+    DnsRecordId, "DNS record";
     ExecutionId, "execution";
     LeaseId, "allocation";
     NodeId, "node";
+    RolloverId, "rollover";
+    RotationPolicyId, "rotation policy";
     ScheduleId, "schedule";
     ServiceName, "service";
 }
@@ -86,18 +91,27 @@ impl PathId for Subject {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> FromRequest<ApiState> for Body<T> {
+impl<T, S> FromRequest<S> for Body<T>
+where
+    T: Serialize + DeserializeOwned,
+    S: Send + Sync,
+    ApiState: FromRef<S>,
+{
     type Rejection = Draft;
 
-    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Draft> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Draft> {
         require_type(request.headers(), is_json, "application/json")?;
-        let limit = state.config.max_json_body;
-        let reading = tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), limit));
-        let bytes = reading.await.map_err(|_| {
-            Draft::new(Kind::Timeout, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()))
-        })??;
-        parse_json(&bytes).map(Self)
+        let limit = ApiState::from_ref(state).config.max_json_body;
+        parse_json(&read_body(request.into_body(), limit).await?).map(Self)
     }
+}
+
+/// Reads a body of at most `limit` bytes, within a time.
+pub(crate) async fn read_body(body: HttpBody, limit: usize) -> Result<Vec<u8>, Draft> {
+    let reading = tokio::time::timeout(BODY_TIMEOUT, collect(body, limit));
+    reading.await.map_err(|_| {
+        Draft::new(Kind::Timeout, format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()))
+    })?
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
@@ -205,7 +219,7 @@ async fn collect(body: HttpBody, limit: usize) -> Result<Vec<u8>, Draft> {
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.try_next().await.map_err(|_| broken_off())? {
         if bytes.len() + chunk.len() > limit {
-            return Err(Draft::new(Kind::TooLarge, format!("a JSON body may be {limit} bytes long")));
+            return Err(Draft::new(Kind::TooLarge, format!("the body may be {limit} bytes long")));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -51,18 +51,28 @@ pub(crate) fn page_from<T>(
     limit: Option<u32>,
     cursor: impl Fn(&T) -> String,
 ) -> Result<Page<T>, Draft> {
-    let limit = limit.unwrap_or(MAX_LIST);
-    if !(1..=MAX_LIST).contains(&limit) {
-        return Err(Draft::invalid("limit", format!("`limit` must be from 1 to {MAX_LIST}")));
-    }
-    let last = items.len().min(first.saturating_add(usize::try_from(limit).unwrap_or(usize::MAX)));
+    let last = items.len().min(first.saturating_add(self::limit(limit)?));
     let next = if last < items.len() { items[first..last].last().map(cursor) } else { None };
     items.truncate(last);
     items.drain(..first);
     Ok(Page { items, next })
 }
 
+/// How many items a page may have.
+pub(crate) fn limit(limit: Option<u32>) -> Result<usize, Draft> {
+    let limit = limit.unwrap_or(MAX_LIST);
+    if !(1..=MAX_LIST).contains(&limit) {
+        return Err(Draft::invalid("limit", format!("`limit` must be from 1 to {MAX_LIST}")));
+    }
+    Ok(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
 impl<T> Page<T> {
+    /// A page that the domain cut, and the id that the next one comes after.
+    pub(crate) fn of(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next }
+    }
+
     /// Converts every item.
     pub(crate) fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(convert).collect(), next: self.next }

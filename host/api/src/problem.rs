@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hypermesh_mesh::{MeshError, Shortage};
 use hypermesh_model::error_chain;
+use hypermesh_trustchain::TrustError;
 use hypermesh_wire::problem::Problem;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -286,6 +287,26 @@ impl From<MeshError> for Draft {
             MeshError::TooLarge { .. } => Self::new(Kind::TooLarge, text),
             MeshError::Busy { detail } => Self::new(Kind::Unavailable, detail),
             internal @ MeshError::Internal { .. } => {
+                Self { source: Some(Arc::new(internal)), ..Self::new(Kind::Internal, OPAQUE) }
+            }
+        }
+    }
+}
+
+impl From<TrustError> for Draft {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::NotFound { noun, id } => Self::not_found(noun, &id),
+            // The form was checked; what the domain finds wrong is what was meant.
+            TrustError::Invalid { member, detail } => Self::new(Kind::Unprocessable, detail).about(&member),
+            TrustError::Refused { detail, reasons } => {
+                let reasons = reasons.into_iter().map(|reason| json!({ "reason": reason })).collect();
+                Self { reasons, ..Self::new(Kind::Unprocessable, detail) }
+            }
+            TrustError::Conflict { detail } => Self::new(Kind::Conflict, detail),
+            TrustError::Unauthenticated { detail } => Self::new(Kind::Unauthorized, detail),
+            TrustError::Busy { detail } => Self::new(Kind::Unavailable, detail),
+            internal @ TrustError::Internal { .. } => {
                 Self { source: Some(Arc::new(internal)), ..Self::new(Kind::Internal, OPAQUE) }
             }
         }

@@ -52,6 +52,25 @@ pub(crate) fn message(text: impl Into<String>) -> Json<Message> {
     Json(Message { message: text.into() })
 }
 
+/// A file of a type, with the name that it is saved under.
+pub(crate) fn file(media_type: &'static str, name: &str, content: impl Into<Bytes>) -> Response {
+    let mut response = Body::from(content.into()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Ok(disposition) = HeaderValue::try_from(disposition(name)) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    response
+}
+
+/// The same answer, which caches may keep for some seconds.
+pub(crate) fn cached(mut response: Response, seconds: u64) -> Response {
+    if let Ok(control) = HeaderValue::try_from(format!("public, max-age={seconds}")) {
+        response.headers_mut().insert(header::CACHE_CONTROL, control);
+    }
+    response
+}
+
 /// A download that is written while it is sent, on a thread of its own: a slow reader slows it down. Should it fail, the
 /// connection breaks off before the promised length, which no reader takes for the end.
 pub(crate) fn written(

@@ -3,7 +3,8 @@
 //! A route that writes stands for an action, and each role may do it never, with what it holds itself, or always. The
 //! layer before the handlers refuses what is never allowed; who holds the thing only a handler can know, so it asks
 //! [`crate::auth::Caller::must_hold`]. A route that is not in the table is an administrator's: what is forgotten here is
-//! closed and not open. Reads are nobody's secret on loopback and don't come here.
+//! closed and not open. Reads are nobody's secret on loopback and don't come here; what others may read without being
+//! known is [`is_public`].
 
 use crate::problem::{Draft, Kind};
 use axum::http::Method;
@@ -36,7 +37,9 @@ pub(crate) enum Action {
     ChangePackage,
     /// Removes a kept folder.
     RemoveVolume,
-    /// Everything else: tokens, quotas, foreign processes, what nobody holds.
+    /// Asks for a certificate of a server.
+    Issue,
+    /// Everything else: other certificates, the zone, tokens, quotas, foreign processes, what nobody holds.
     Administer,
 }
 
@@ -55,7 +58,7 @@ pub(crate) enum Permission {
 const GUESTS: &str = "/guests/";
 
 /// The writing routes that are not an administrator's alone.
-const ROUTES: [(Method, &str, Action); 31] = [
+const ROUTES: [(Method, &str, Action); 32] = [
     (Method::POST, "/api/v1/allocations", Action::Allocate),
     (Method::PATCH, "/api/v1/allocations/{id}", Action::ChangeLease),
     (Method::POST, "/api/v1/allocations/{id}/renew", Action::ChangeLease),
@@ -87,7 +90,36 @@ const ROUTES: [(Method, &str, Action); 31] = [
     (Method::PUT, "/api/v1/assets/{id}", Action::ChangeAsset),
     (Method::DELETE, "/api/v1/assets/{id}", Action::ChangeAsset),
     (Method::DELETE, "/api/v1/blobs/{digest}", Action::Administer),
+    (Method::POST, "/api/v1/certificates", Action::Issue),
 ];
+
+/// Routes whose POST changes nothing, or whose body proves by itself who sends it: OCSP (RFC 6960 A.1), ACME's signed
+/// requests (RFC 8555 §6.2), the proof of a certificate's key.
+const SELF_PROVING: [&str; 5] = [
+    "/ocsp",
+    "/auth/certificate",
+    "/api/v1/certificates/validate",
+    "/api/v1/certificates/{id}/validate",
+    "/api/v1/dns/resolve",
+];
+
+/// Where ACME is.
+pub(crate) const ACME: &str = "/acme/";
+
+/// What anybody may read from anywhere: whether the process lives, and what relying parties, monitors and ACME clients
+/// have to know before they can be known.
+const PUBLIC: [&str; 10] =
+    ["/livez", "/crl/", "/ocsp", "/ca/", "/ct/v1/", "/tile/", "/issuer/", "/log/", "/checkpoint", "/auth/"];
+
+/// Whether a route's writes need no token.
+pub(crate) fn proves_itself(method: &Method, route: &str) -> bool {
+    *method == Method::POST && (SELF_PROVING.contains(&route) || route.starts_with(ACME))
+}
+
+/// Whether a route is read by anybody from anywhere.
+pub(crate) fn is_public(route: &str) -> bool {
+    route.starts_with(ACME) || PUBLIC.iter().any(|prefix| route.starts_with(prefix))
+}
 
 /// What a write to a route does.
 pub(crate) fn action(method: &Method, route: &str) -> Action {
@@ -105,7 +137,12 @@ pub(crate) fn permission(role: Role, action: Action) -> Permission {
         (Role::Viewer, _) => Permission::Never,
         (
             Role::Operator,
-            Action::Allocate | Action::Execute | Action::Serve | Action::CallGuest | Action::Add,
+            Action::Allocate
+            | Action::Execute
+            | Action::Serve
+            | Action::CallGuest
+            | Action::Add
+            | Action::Issue,
         ) => Permission::Always,
         (
             Role::Operator,
@@ -140,10 +177,14 @@ mod tests {
     /// Every writing operation of the document.
     fn writes() -> BTreeSet<(String, String)> {
         let mut found = BTreeSet::new();
-        for (path, item) in crate::openapi().paths.paths {
+        let documents = [crate::openapi(), crate::trustchain_openapi()];
+        for (path, item) in documents.into_iter().flat_map(|document| document.paths.paths) {
             let PathItem { put, post, delete, patch, .. } = item;
             for (method, operation) in [("PUT", put), ("POST", post), ("DELETE", delete), ("PATCH", patch)] {
-                if operation.is_some_and(|operation| !operation.responses.responses.contains_key("501")) {
+                let built =
+                    operation.is_some_and(|operation| !operation.responses.responses.contains_key("501"));
+                let needs_token = !(method == "POST" && proves_itself(&Method::POST, &path));
+                if built && needs_token {
                     found.insert((method.to_owned(), path.clone()));
                 }
             }
@@ -152,7 +193,21 @@ mod tests {
     }
 
     /// Writing routes that only an administrator uses and that the table leaves out.
-    const ADMINISTRATIVE: [(&str, &str); 4] = [
+    const ADMINISTRATIVE: [(&str, &str); 18] = [
+        ("POST", "/api/v1/log/rebuild"),
+        ("POST", "/api/v1/certificates/{id}/renew"),
+        ("POST", "/api/v1/certificates/{id}/revoke"),
+        ("POST", "/api/v1/trust/rollovers"),
+        ("POST", "/api/v1/trust/rollovers/{id}/advance"),
+        ("POST", "/api/v1/trust/rollovers/{id}/abandon"),
+        ("POST", "/api/v1/dns/records"),
+        ("PUT", "/api/v1/dns/records/{id}"),
+        ("DELETE", "/api/v1/dns/records/{id}"),
+        ("POST", "/api/v1/dns/zone/file"),
+        ("POST", "/api/v1/rotation/policies"),
+        ("PUT", "/api/v1/rotation/policies/{id}"),
+        ("DELETE", "/api/v1/rotation/policies/{id}"),
+        ("POST", "/api/v1/rotation/execute"),
         ("POST", "/api/v1/tokens"),
         ("DELETE", "/api/v1/tokens/{name}"),
         ("PUT", "/api/v1/quotas/{requester}"),
@@ -178,11 +233,11 @@ mod tests {
         use Action::*;
         let own =
             [ChangeLease, EndExecution, EndService, ChangeSchedule, ChangeAsset, ChangePackage, RemoveVolume];
-        for action in [Allocate, Execute, Serve, CallGuest, Add, Administer].into_iter().chain(own) {
+        for action in [Allocate, Execute, Serve, CallGuest, Add, Issue, Administer].into_iter().chain(own) {
             assert_eq!(permission(Role::Viewer, action), Permission::Never);
             assert_eq!(permission(Role::Admin, action), Permission::Always);
             let operator = match action {
-                Allocate | Execute | Serve | CallGuest | Add => Permission::Always,
+                Allocate | Execute | Serve | CallGuest | Add | Issue => Permission::Always,
                 ChangeLease | EndExecution | EndService | ChangeSchedule | ChangeAsset | ChangePackage
                 | RemoveVolume => Permission::Own,
                 Administer => Permission::Never,

@@ -1,16 +1,29 @@
-//! Serves a router on a listener: HTTP/1.1 with limits on connections, headers and idle time, and an orderly end.
+//! Serves a router on a listener: HTTP/1.1, over TLS where it is told to, with limits on connections, headers and idle
+//! time, and an orderly end.
 //!
 //! hyper is driven by hand, because `axum::serve` sets no limits. A connection that fails ends alone. When shutdown
 //! begins, nothing new is accepted, running requests get [`DRAIN`], and what is left is cut off.
+//!
+//! A listener of TLS looks at the first byte of a connection: one that begins no handshake (RFC 8446 §5.1) is plain HTTP
+//! and gets the `plain` router. Lists of revoked certificates and their issuers are fetched that way, since who would
+//! need them to trust the connection could never fetch them (RFC 5280 §8).
 
+use crate::tls::Tls;
+use crate::traffic::Traffic;
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -18,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections at the same time. Further ones wait in the kernel's backlog: a local node has tens, and each may hold a
 /// body of [`crate::ApiConfig::max_json_body`].
-const MAX_CONNECTIONS: usize = 1024;
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
 
 /// Longest time for a request's head to arrive, and so also for a kept-alive connection to stay idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,6 +42,12 @@ const MAX_HEADERS: usize = 64;
 /// Longest head and read buffer: URLs here are short, and filters are bounded.
 const MAX_BUFFER: usize = 64 << 10;
 
+/// Longest time for a connection to say what it is, and for its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first byte of a TLS connection: a record of the type `handshake` (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Longest time for running requests to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -36,8 +55,33 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// once would only burn the CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is served on a listener, and how.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// What answers.
+    pub router: Router,
+    /// How TLS is spoken; `None` for plain HTTP.
+    pub tls: Option<Tls>,
+    /// What answers plain HTTP where TLS is spoken.
+    pub plain: Router,
+    /// Counts connections.
+    pub traffic: Traffic,
+}
+
+/// Who is at the other end of a connection. Each of its requests carries it.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Where it calls from.
+    pub(crate) address: SocketAddr,
+    /// Whether TLS is spoken with it.
+    pub(crate) secure: bool,
+    /// Its certificate, DER, if it showed one; a root of ours stands above it.
+    pub(crate) certificate: Option<Arc<[u8]>>,
+}
+
 /// Serves until `shutdown` is done and running requests have ended, or [`DRAIN`] later.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send) {
+pub async fn serve(listener: TcpListener, serving: Serving, shutdown: impl Future<Output = ()> + Send) {
+    let serving = Arc::new(serving);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let stop = CancellationToken::new();
     let mut connections = JoinSet::new();
@@ -47,8 +91,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => log_end(ended),
             accepted = accept(&listener, &slots) => {
-                if let Some((stream, slot)) = accepted {
-                    connections.spawn(converse(stream, router.clone(), stop.clone(), slot));
+                if let Some((stream, address, slot)) = accepted {
+                    connections.spawn(connection(stream, address, Arc::clone(&serving), stop.clone(), slot));
                 }
             }
         }
@@ -67,13 +111,16 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
 }
 
 /// The next connection, once there is a slot for it. `None` when the kernel refused; the caller asks again.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, address)) => {
             // Answers are written in one piece; Nagle would only delay them. Its refusal costs nothing but that.
             let _ = stream.set_nodelay(true);
-            Some((stream, slot))
+            Some((stream, address, slot))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
@@ -83,15 +130,68 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, stop: CancellationToken, slot: OwnedSemaphorePermit) {
+/// A connection from its first byte to its end.
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    serving: Arc<Serving>,
+    stop: CancellationToken,
+    slot: OwnedSemaphorePermit,
+) {
+    let _open = serving.traffic.opened();
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(HANDSHAKE_TIMEOUT, begin(stream, address, &serving)) => begun,
+        () = stop.cancelled() => return,
+    };
+    match begun {
+        Ok(Ok(Begun::Plain(stream, peer, router))) => converse(stream, peer, router, stop).await,
+        Ok(Ok(Begun::Tls(stream, peer, router))) => converse(stream, peer, router, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, %address, "a connection did not begin"),
+        Err(_) => tracing::debug!(%address, "a connection said nothing, or its handshake took too long"),
+    }
+    drop(slot);
+}
+
+/// A connection of which is known what it speaks.
+enum Begun {
+    Plain(TcpStream, Peer, Router),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>, Peer, Router),
+}
+
+async fn begin(stream: TcpStream, address: SocketAddr, serving: &Serving) -> io::Result<Begun> {
+    let plain = Peer { address, secure: false, certificate: None };
+    let Some(tls) = &serving.tls else {
+        return Ok(Begun::Plain(stream, plain, serving.router.clone()));
+    };
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first[0] != TLS_HANDSHAKE {
+        return Ok(Begun::Plain(stream, plain, serving.plain.clone()));
+    }
+    let stream = tls.acceptor().accept(stream).await?;
+    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let certificate = leaf.map(|leaf| Arc::from(leaf.as_ref()));
+    let peer = Peer { address, secure: true, certificate };
+    Ok(Begun::Tls(Box::new(stream), peer, serving.router.clone()))
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    stop: CancellationToken,
+) {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER);
-    let mut connection =
-        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let router = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        hyper::service::Service::call(&router, request.map(Body::new))
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
@@ -102,7 +202,6 @@ async fn converse(stream: TcpStream, router: Router, stop: CancellationToken, sl
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke off");
     }
-    drop(slot);
 }
 
 fn log_end(ended: Result<(), tokio::task::JoinError>) {

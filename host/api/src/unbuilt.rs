@@ -16,8 +16,6 @@ use utoipa::openapi::{HttpMethod, PathItem, Paths, Ref, Required};
 /// A service of the contract that this build does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// Certificates, DNS, transparency log.
-    TrustChain,
     /// QUIC connections.
     Stoq,
 }
@@ -27,9 +25,8 @@ pub(crate) enum Verb {
     Get,
     Post,
     Put,
-    Delete,
 }
-use Verb::{Delete, Get, Post, Put};
+use Verb::{Get, Post, Put};
 
 /// A route, and the id of its operation where it stands in our document.
 pub(crate) type Route = (Verb, &'static str, &'static str);
@@ -49,33 +46,6 @@ pub(crate) const MESH: [Route; 10] = [
     (Put, "/api/v1/proxy/{id}", "proxy_update"),
     (Get, "/api/v1/proxy/{id}/validate-trust", "proxy_validate_trust"),
     (Post, "/api/v1/proxy/execute", "proxy_execute"),
-];
-
-/// Routes of port 8444.
-const TRUSTCHAIN: [Route; 23] = [
-    (Get, "/docs", ""),
-    (Get, "/openapi.json", ""),
-    (Get, "/health", ""),
-    (Get, "/metrics", ""),
-    (Get, "/stats", ""),
-    (Get, "/api/v1/status", ""),
-    (Get, "/api/v1/certificates", ""),
-    (Post, "/api/v1/certificates", ""),
-    (Get, "/api/v1/certificates/{id}", ""),
-    (Post, "/api/v1/certificates/{id}/revoke", ""),
-    (Post, "/api/v1/certificates/{id}/validate", ""),
-    (Get, "/api/v1/trust/hierarchy", ""),
-    (Get, "/api/v1/dns/records", ""),
-    (Post, "/api/v1/dns/records", ""),
-    (Put, "/api/v1/dns/records/{id}", ""),
-    (Delete, "/api/v1/dns/records/{id}", ""),
-    (Post, "/api/v1/dns/resolve", ""),
-    (Get, "/api/v1/rotation/policies", ""),
-    (Post, "/api/v1/rotation/policies", ""),
-    (Put, "/api/v1/rotation/policies/{id}", ""),
-    (Post, "/api/v1/rotation/execute", ""),
-    (Get, "/api/v1/rotation/history", ""),
-    (Post, "/auth/certificate", ""),
 ];
 
 /// Routes of port 8445.
@@ -108,14 +78,12 @@ impl Service {
     /// Its name in metrics and documents.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::TrustChain => "trustchain",
             Self::Stoq => "stoq",
         }
     }
 
     fn routes(self) -> &'static [Route] {
         match self {
-            Self::TrustChain => &TRUSTCHAIN,
             Self::Stoq => &STOQ,
         }
     }
@@ -147,7 +115,6 @@ impl Verb {
             Get => MethodFilter::GET,
             Post => MethodFilter::POST,
             Put => MethodFilter::PUT,
-            Delete => MethodFilter::DELETE,
         }
     }
 
@@ -156,7 +123,6 @@ impl Verb {
             Get => HttpMethod::Get,
             Post => HttpMethod::Post,
             Put => HttpMethod::Put,
-            Delete => HttpMethod::Delete,
         }
     }
 }

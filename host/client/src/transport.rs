@@ -8,8 +8,10 @@ use hypermesh_wire::problem::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{Method, Request, Response, header};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::{Agent, AsSendBody, Body};
 
 /// Longest time to connect: a node on loopback answers in microseconds or not at all.
@@ -27,6 +29,15 @@ pub struct Client {
     agent: Agent,
     base: String,
     authorization: Option<String>,
+}
+
+/// Who is trusted over TLS, and who this client is.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// Certificates of roots, PEM.
+    pub roots: String,
+    /// A client certificate with those above it, and its private key, PEM.
+    pub identity: Option<(String, String)>,
 }
 
 /// An answer as it came, whatever its status.
@@ -53,15 +64,30 @@ impl Client {
     /// # Errors
     /// [`ClientError::Configuration`] for an address that isn't `http://HOST[:PORT]`, or a token that can't be sent.
     pub fn new(base: &str, token: Option<String>) -> Result<Self, ClientError> {
+        Self::trusting(base, token, None)
+    }
+
+    /// The same for an address that may be `https://HOST[:PORT]`, whose certificate must lead to one of the roots.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and for roots or an identity that can't be read, or `https` without roots.
+    pub fn trusting(base: &str, token: Option<String>, trust: Option<&Trust>) -> Result<Self, ClientError> {
         let base = base.trim_end_matches('/').to_owned();
         let parsed: Option<ureq::http::Uri> = base.parse().ok();
+        let secure = base.starts_with("https://");
+        if secure && trust.is_none() {
+            let reason =
+                format!("{base} speaks TLS, and no root certificate says whom to trust; give one with --ca");
+            return Err(ClientError::Configuration { reason });
+        }
         let usable = parsed.is_some_and(|uri| {
-            uri.scheme_str() == Some("http")
+            matches!(uri.scheme_str(), Some("http" | "https"))
                 && uri.host().is_some_and(|host| !host.is_empty())
                 && uri.path() == "/"
         });
         if !usable {
-            let reason = format!("{base:?} is not a node's address; write http://HOST:PORT");
+            let reason =
+                format!("{base:?} is not a node's address; write http://HOST:PORT or https://HOST:PORT");
             return Err(ClientError::Configuration { reason });
         }
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -76,6 +102,7 @@ impl Client {
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(SILENCE))
             .timeout_per_write(Some(SILENCE))
+            .tls_config(trust.map_or_else(|| Ok(TlsConfig::default()), tls)?)
             .build();
         let authorization = token.map(|token| format!("Bearer {token}"));
         Ok(Self { agent: config.new_agent(), base, authorization })
@@ -177,6 +204,17 @@ impl Client {
         self.result(self.send(request, body.as_slice(), SILENCE)?)
     }
 
+    /// A body of text.
+    pub(crate) fn send_text<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        content: &str,
+        text: &str,
+    ) -> Result<T, ClientError> {
+        self.result(self.send(self.request(method, path, Some(content)), text.as_bytes(), SILENCE)?)
+    }
+
     /// The head of a request, with the token where there is one.
     pub(crate) fn request(
         &self,
@@ -245,4 +283,28 @@ impl Client {
         reader.read_to_end(&mut body).map_err(|error| ClientError::from_http(&self.base, error.into()))?;
         Ok(body)
     }
+}
+
+/// TLS by aws-lc-rs, which trusts these roots alone.
+fn tls(trust: &Trust) -> Result<TlsConfig, ClientError> {
+    let unusable = |what: &str| ClientError::Configuration { reason: format!("{what} can't be read as PEM") };
+    let certificates = |pem: &str, what: &str| {
+        let items: Result<Vec<_>, _> = parse_pem(pem.as_bytes()).collect();
+        let found = items.map_err(|_| unusable(what))?.into_iter().filter_map(|item| {
+            let PemItem::Certificate(certificate) = item else { return None };
+            Some(certificate)
+        });
+        let found: Vec<Certificate<'static>> = found.collect();
+        if found.is_empty() { Err(unusable(what)) } else { Ok(found) }
+    };
+    let identity = trust.identity.as_ref().map(|(chain, key)| {
+        let key = PrivateKey::from_pem(key.as_bytes()).map_err(|_| unusable("the client key"))?;
+        Ok(ClientCert::new_with_certs(&certificates(chain, "the client certificate")?, key))
+    });
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&certificates(&trust.roots, "the root certificate")?))
+        .client_cert(identity.transpose()?)
+        .build())
 }

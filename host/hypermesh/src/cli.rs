@@ -1,8 +1,8 @@
 //! The command line: what can be asked, with its help. What is done is in `commands`.
 
 use crate::commands::{
-    alloc, api, array, asset, catalog, completions, config, demo, events, exec, guest, quota, run, schedule,
-    serve, service, token, volume,
+    acme, alloc, api, array, asset, ca, catalog, cert, completions, config, demo, dns, events, exec, guest,
+    log, quota, run, schedule, serve, service, token, volume,
 };
 use crate::output::Format;
 use clap::{Args, ColorChoice, Parser, Subcommand};
@@ -12,7 +12,8 @@ use std::path::PathBuf;
 const EXIT_CODES: &str = "\
 Exit codes: 0 ok · 1 failed · 2 wrong usage · 3 refused by the node · 4 not authorised · 5 node unreachable · \
 64 bad configuration.
-Environment: HYPERMESH_DATA_DIR, HYPERMESH_SERVER, HYPERMESH_TOKEN (else the token file of the data folder), NO_COLOR.";
+Environment: HYPERMESH_DATA_DIR, HYPERMESH_SERVER, HYPERMESH_TOKEN (else the token file of the data folder), HYPERMESH_CA, \
+HYPERMESH_CLIENT_CERT and HYPERMESH_CLIENT_KEY, NO_COLOR.";
 
 /// Measure a machine, lease parts of it, run WebAssembly guests there.
 #[derive(Debug, Parser)]
@@ -34,6 +35,15 @@ pub(crate) struct Global {
     /// The node's address [default: that of the node that runs on the data folder, else http://127.0.0.1:8446]
     #[arg(long, global = true, env = "HYPERMESH_SERVER", value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// Root certificate of a node that speaks TLS, PEM [default: that of the node that runs on the data folder]
+    #[arg(long, global = true, env = "HYPERMESH_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Client certificate with those above it, PEM: stands for its holder in place of a token
+    #[arg(long, global = true, env = "HYPERMESH_CLIENT_CERT", value_name = "FILE", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, global = true, env = "HYPERMESH_CLIENT_KEY", value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
     /// How data is printed
     #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Format,
@@ -58,6 +68,15 @@ pub(crate) struct NodeOptions {
     /// Address of the HyperMesh API
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen_hypermesh: Option<SocketAddr>,
+    /// Address of the DNS server, UDP and TCP
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_dns: Option<SocketAddr>,
+    /// Speak TLS at the three APIs, with the node's own certificate; an address that others reach needs it
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// The zone that the node answers for [default: hypermesh.network]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) zone: Option<String>,
     /// Lease even where the kernel can't enforce the limits
     #[arg(long)]
     pub(crate) allow_unenforced: bool,
@@ -120,6 +139,21 @@ pub(crate) enum Command {
     /// The catalog of components
     #[command(subcommand)]
     Catalog(catalog::Command),
+    /// Certificates: issued, renewed, revoked, validated
+    #[command(subcommand)]
+    Cert(Box<cert::Command>),
+    /// The authorities: how to trust them, their lists, their replacement
+    #[command(subcommand)]
+    Ca(ca::Command),
+    /// The node's DNS zone
+    #[command(subcommand)]
+    Dns(dns::Command),
+    /// The transparency log, and an audit of it
+    #[command(subcommand)]
+    Log(log::Command),
+    /// The ACME server, for certbot and others
+    #[command(subcommand)]
+    Acme(acme::Command),
     /// Send any request to the node's API
     Api(api::Arguments),
     /// What happened on the node
@@ -233,9 +267,50 @@ mod tests {
             "catalog undeprecate a@1.0.0",
             "catalog remove a@1.0.0",
             "api POST /api/v1/allocations --data @file",
+            "api --trustchain GET /api/v1/status",
             "events --follow",
             "config show --origin",
             "completions bash",
+            "serve --tls --zone mesh.example --listen-dns 127.0.0.1:0",
+            "status --ca root.pem --server https://127.0.0.1:8446",
+            "status --client-cert a.pem --client-key a.key",
+            "cert list --status active --level leaf --usage server --subject a --name b",
+            "cert issue CN=a.hypermesh.network --name b.hypermesh.network --days 30 --key-type ed25519 --out a",
+            "cert issue --csr a.csr --usage client",
+            "cert renew C --key-type ecdsa-p384 --days 9 --out b",
+            "cert revoke C --reason keyCompromise",
+            "cert validate C --host a --purpose server",
+            "cert validate --file a.pem --roots r.pem",
+            "cert export C --chain",
+            "cert proof C",
+            "cert rotate C --emergency --out c",
+            "cert history C",
+            "cert policy create C --interval 30 --warning 0 --grace 1",
+            "cert policy list",
+            "cert policy remove P",
+            "ca show",
+            "ca trust",
+            "ca export --bundle",
+            "ca crl",
+            "ca rollover prepare",
+            "ca rollover advance R",
+            "ca rollover abandon R",
+            "ca rollover list",
+            "dns list a.hypermesh.network",
+            "dns add a.hypermesh.network mx mail.hypermesh.network --priority 10 --ttl 60",
+            "dns change D --value 127.0.0.2",
+            "dns remove D",
+            "dns resolve a.hypermesh.network --type AAAA",
+            "dns zone",
+            "dns export",
+            "dns import zone",
+            "log show",
+            "log checkpoint",
+            "log key",
+            "log rebuild",
+            "log verify /srv/data --key log.pem",
+            "acme show",
+            "acme clients a.hypermesh.network",
         ] {
             if let Err(error) = parse(line) {
                 panic!("{line}: {error}");
@@ -297,6 +372,15 @@ mod tests {
             "guest new x --language perl",
             "guest inspect",
             "serve --listen-hypermesh 8446",
+            "status --client-cert a.pem",
+            "cert issue",
+            "cert issue CN=a --usage king",
+            "cert issue --csr a --key-type ed25519",
+            "cert validate",
+            "cert validate C --file a",
+            "cert revoke C --reason bored",
+            "dns add a b c",
+            "dns resolve a --type ANY",
             "status -o xml",
         ] {
             let error = parse(line).err().unwrap_or_else(|| panic!("{line} was accepted"));

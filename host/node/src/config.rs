@@ -1,8 +1,10 @@
 //! Configuration: a TOML file < environment < flags. Unknown keys are errors, and every value knows where it is from.
 
 mod catalog;
+mod trustchain;
 
 pub use catalog::{CatalogConfig, TrustConfig};
+pub use trustchain::TrustChainConfig;
 
 use hypermesh_mesh::Orphans;
 use serde::Serialize;
@@ -24,6 +26,10 @@ pub struct Config {
     pub listen_stoq: SocketAddr,
     /// Address of the HyperMesh service.
     pub listen_hypermesh: SocketAddr,
+    /// Address of the DNS server, UDP and TCP.
+    pub listen_dns: SocketAddr,
+    /// Whether the three services speak TLS, with the node's own certificate.
+    pub tls: bool,
     /// Lease even what the kernel does not enforce.
     pub allow_unenforced: bool,
     /// Absolute cgroup path below the mount under which the node's groups are made; `None` chooses the node's own.
@@ -44,6 +50,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// How the catalog is run: the table `[catalog]`.
     pub catalog: CatalogConfig,
+    /// How TrustChain is run: the table `[trustchain]`.
+    pub trustchain: TrustChainConfig,
     #[serde(skip)]
     origins: BTreeMap<&'static str, Origin>,
 }
@@ -92,6 +100,9 @@ pub struct ConfigSources {
     pub listen_trustchain: Option<SocketAddr>,
     pub listen_stoq: Option<SocketAddr>,
     pub listen_hypermesh: Option<SocketAddr>,
+    pub listen_dns: Option<SocketAddr>,
+    pub tls: Option<bool>,
+    pub zone: Option<String>,
     pub allow_unenforced: Option<bool>,
     pub cgroup_parent: Option<String>,
     pub log_format: Option<String>,
@@ -119,27 +130,31 @@ pub enum ConfigError {
     #[error("{origin}: `{value}` is no value for `{key}`: {expected}")]
     Value { key: &'static str, value: String, origin: Origin, expected: &'static str },
     #[error(
-        "{key} is {address}, which is not loopback: that needs TLS and authentication, which this build does not have; \
-         listen on 127.0.0.1 or [::1] and forward the port"
+        "{key} is {address}, which is not loopback: that needs TLS; add --tls, or listen on 127.0.0.1 or [::1]"
     )]
     Public { key: &'static str, address: SocketAddr },
-    #[error("catalog.trust: {} is no public key: {why}", path.display())]
+    #[error("{} can't be read as keys: {why}", path.display())]
     Key { path: PathBuf, why: String },
 }
 
 /// Every key, in the order in which they are shown.
 fn keys() -> impl Iterator<Item = &'static str> {
-    KEYS.into_iter().chain(catalog::KEYS)
+    KEYS.into_iter().chain(catalog::KEYS).chain(trustchain::KEYS)
 }
 
 /// The table in which the keys of the catalog stand.
 const CATALOG: &str = "catalog";
 
-const KEYS: [&str; 13] = [
+/// The same of TrustChain.
+const TRUSTCHAIN: &str = "trustchain";
+
+const KEYS: [&str; 15] = [
     "data_dir",
     "listen_trustchain",
     "listen_stoq",
     "listen_hypermesh",
+    "listen_dns",
+    "tls",
     "allow_unenforced",
     "cgroup_parent",
     "orphans",
@@ -209,6 +224,8 @@ impl Config {
             listen_trustchain: loopback(8444),
             listen_stoq: loopback(8445),
             listen_hypermesh: loopback(8446),
+            listen_dns: loopback(8453),
+            tls: false,
             allow_unenforced: false,
             cgroup_parent: None,
             orphans: Orphans::default(),
@@ -219,6 +236,7 @@ impl Config {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             catalog: CatalogConfig::default(),
+            trustchain: TrustChainConfig::default(),
             origins: BTreeMap::new(),
         }
     }
@@ -247,6 +265,9 @@ impl Config {
             ("listen_trustchain", address(sources.listen_trustchain)),
             ("listen_stoq", address(sources.listen_stoq)),
             ("listen_hypermesh", address(sources.listen_hypermesh)),
+            ("listen_dns", address(sources.listen_dns)),
+            ("tls", sources.tls.map(toml::Value::Boolean)),
+            ("trustchain.zone", text(sources.zone)),
             ("allow_unenforced", sources.allow_unenforced.map(toml::Value::Boolean)),
             ("cgroup_parent", text(sources.cgroup_parent)),
             ("log_format", text(sources.log_format)),
@@ -272,14 +293,16 @@ impl Config {
         };
         match (key, text, value.as_bool()) {
             ("data_dir", Some(path), _) => self.data_dir = PathBuf::from(path),
-            ("listen_trustchain" | "listen_stoq" | "listen_hypermesh", Some(address), _) => {
+            ("listen_trustchain" | "listen_stoq" | "listen_hypermesh" | "listen_dns", Some(address), _) => {
                 let Ok(address) = address.parse() else { return wrong("an address such as 127.0.0.1:8446") };
                 match key {
                     "listen_trustchain" => self.listen_trustchain = address,
                     "listen_stoq" => self.listen_stoq = address,
+                    "listen_dns" => self.listen_dns = address,
                     _ => self.listen_hypermesh = address,
                 }
             }
+            ("tls", _, Some(tls)) => self.tls = tls,
             ("allow_unenforced", _, Some(allow)) => self.allow_unenforced = allow,
             ("cgroup_parent", Some(path), _) if path.starts_with('/') && !path.contains("..") => {
                 self.cgroup_parent = Some(path.to_owned());
@@ -305,9 +328,14 @@ impl Config {
                 Some(origins) => self.allowed_origins = origins,
                 None => return wrong("a list of texts"),
             },
-            ("allow_unenforced", ..) => return wrong("true or false"),
+            ("allow_unenforced" | "tls", ..) => return wrong("true or false"),
             (key, ..) if key.starts_with(CATALOG) => {
                 if let Err(expected) = self.catalog.set(key, value) {
+                    return wrong(expected);
+                }
+            }
+            (key, ..) if key.starts_with(TRUSTCHAIN) => {
+                if let Err(expected) = self.trustchain.set(key, value) {
                     return wrong(expected);
                 }
             }
@@ -317,15 +345,24 @@ impl Config {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
-        let listeners = [
+    /// The addresses of the three services, with their keys.
+    pub(crate) fn listeners(&self) -> [(&'static str, SocketAddr); 3] {
+        [
             ("listen_trustchain", self.listen_trustchain),
             ("listen_stoq", self.listen_stoq),
             ("listen_hypermesh", self.listen_hypermesh),
-        ];
-        match listeners.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
-            Some((key, address)) => Err(ConfigError::Public { key, address }),
-            None => Ok(()),
+        ]
+    }
+
+    /// Whether no other machine reaches the services.
+    pub fn is_loopback(&self) -> bool {
+        self.listeners().into_iter().all(|(_, address)| address.ip().is_loopback())
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        match self.listeners().into_iter().find(|(_, address)| !address.ip().is_loopback()) {
+            Some((key, address)) if !self.tls => Err(ConfigError::Public { key, address }),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -336,6 +373,8 @@ impl Config {
             "listen_trustchain" => self.listen_trustchain.to_string(),
             "listen_stoq" => self.listen_stoq.to_string(),
             "listen_hypermesh" => self.listen_hypermesh.to_string(),
+            "listen_dns" => self.listen_dns.to_string(),
+            "tls" => self.tls.to_string(),
             "allow_unenforced" => self.allow_unenforced.to_string(),
             "cgroup_parent" => self.cgroup_parent.clone().unwrap_or_else(|| "(the node's own group)".into()),
             "orphans" => self.orphans.name().into(),
@@ -352,6 +391,7 @@ impl Config {
             "log_filter" => self.log_filter.clone(),
             "allowed_hosts" => self.allowed_hosts.join(", "),
             key if key.starts_with(CATALOG) => self.catalog.shown(key),
+            key if key.starts_with(TRUSTCHAIN) => self.trustchain.shown(key),
             _ => self.allowed_origins.join(", "),
         };
         keys()
@@ -367,21 +407,25 @@ impl Config {
 /// The keys of a table with the table's name before them.
 fn flat((key, value): (String, toml::Value)) -> Vec<(String, toml::Value)> {
     match value.as_table() {
-        Some(table) if key == CATALOG => {
+        Some(table) if key == CATALOG || key == TRUSTCHAIN => {
             table.iter().map(|(inner, value)| (format!("{key}.{inner}"), value.clone())).collect()
         }
         _ => vec![(key, value)],
     }
 }
 
+/// Settings that are lists of texts.
+const TEXTS: [&str; 3] = ["allowed_hosts", "allowed_origins", "grant_folders"];
+
 /// A value from the environment: a flag reads as one, a list is separated by commas.
 fn text_value(key: &str, value: String, origin: &Origin) -> Result<toml::Value, ConfigError> {
     Ok(match key {
-        "allow_unenforced" => value.parse().map_or(toml::Value::String(value), toml::Value::Boolean),
-        "allowed_hosts" | "allowed_origins" | "grant_folders" => {
+        "allow_unenforced" | "tls" => value.parse().map_or(toml::Value::String(value), toml::Value::Boolean),
+        key if TEXTS.contains(&key) || trustchain::LISTS.contains(&key) => {
             toml::Value::Array(value.split(',').map(|v| toml::Value::String(v.trim().to_owned())).collect())
         }
         key if key.starts_with(CATALOG) => catalog::text_value(key, &value, origin)?,
+        key if key.starts_with(TRUSTCHAIN) => trustchain::text_value(key, &value),
         _ => toml::Value::String(value),
     })
 }
@@ -472,6 +516,14 @@ mod tests {
     fn an_address_that_is_not_loopback_is_refused() {
         let flags =
             ConfigSources { listen_hypermesh: "0.0.0.0:8446".parse().ok(), ..ConfigSources::default() };
-        assert!(matches!(load("", &[], flags), Err(ConfigError::Public { .. })));
+        assert!(matches!(load("", &[], flags.clone()), Err(ConfigError::Public { .. })));
+        let secured = load("", &[], ConfigSources { tls: Some(true), ..flags }).unwrap();
+        assert!(secured.tls && !secured.is_loopback());
+        let file = "[trustchain]\nzone = 'mesh.example'\nallowed_names = ['lab.example']";
+        let config = load(file, &[("trustchain.acme_http_port", "5002")], ConfigSources::default()).unwrap();
+        assert_eq!(
+            (config.trustchain.zone.as_str(), config.trustchain.acme_http_port),
+            ("mesh.example", 5002)
+        );
     }
 }

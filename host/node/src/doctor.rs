@@ -1,5 +1,7 @@
 //! What a person should know before relying on this node: what is there, what isn't, and what to do about it.
 
+mod trust;
+
 use crate::config::Config;
 use hypermesh_hardware::{Hardware, filesystem};
 use hypermesh_volume::{Method, Preference};
@@ -44,6 +46,7 @@ pub fn doctor(config: &Config) -> Vec<Finding> {
         }
         Err(error) => finding("engine", Level::Fail, hypermesh_model::error_chain(&error)),
     });
+    findings.extend(trust::findings(config));
     findings.push(finding(
         "consensus",
         Level::Warn,

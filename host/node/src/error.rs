@@ -1,8 +1,10 @@
 //! Why a node could not start or run.
 
 use crate::config::ConfigError;
+use hypermesh_api::TlsError;
 use hypermesh_mesh::MeshError;
 use hypermesh_store::StoreError;
+use hypermesh_trustchain::TrustError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +36,10 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot start TrustChain")]
+    TrustChain(#[source] TrustError),
+    #[error("cannot speak TLS")]
+    Tls(#[source] TlsError),
     #[error("cannot watch for signals")]
     Signals(#[source] io::Error),
     #[error("cannot set up logging")]
@@ -46,9 +52,13 @@ impl NodeError {
         match self {
             // Of logging only the filter can be wrong.
             Self::Config(_) | Self::Logging(_) => true,
-            Self::Folder { .. } | Self::Store(_) | Self::Mesh(_) | Self::Listen { .. } | Self::Signals(_) => {
-                false
-            }
+            Self::Folder { .. }
+            | Self::Store(_)
+            | Self::Mesh(_)
+            | Self::TrustChain(_)
+            | Self::Tls(_)
+            | Self::Listen { .. }
+            | Self::Signals(_) => false,
         }
     }
 }

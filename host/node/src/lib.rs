@@ -10,9 +10,11 @@ mod doctor;
 mod error;
 mod node;
 mod token;
+mod trust;
 
 pub use config::{
-    CatalogConfig, Config, ConfigError, ConfigSources, Origin, Setting, TrustConfig, default_data_dir,
+    CatalogConfig, Config, ConfigError, ConfigSources, Origin, Setting, TrustChainConfig, TrustConfig,
+    default_data_dir,
 };
 pub use doctor::{Finding, Level, doctor};
 pub use error::NodeError;

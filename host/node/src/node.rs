@@ -2,8 +2,11 @@
 
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::token;
-use hypermesh_api::{ApiConfig, ApiState, Secret, Service, hypermesh_router, serve, unbuilt_router};
+use crate::{token, trust};
+use hypermesh_api::{
+    ApiConfig, ApiState, Listening, Secret, Service, Serving, Tls, Traffic, TrustState, hypermesh_router,
+    plain_router, published_router, serve, trustchain_router, unbuilt_router,
+};
 use hypermesh_artifacts::SAMPLES;
 use hypermesh_mesh::{
     CatalogSettings, LeaseFolders, Machine, Mesh, MeshError, NewPackage, Parts, Receiving, Settings,
@@ -12,37 +15,57 @@ use hypermesh_model::{Subject, Version};
 use hypermesh_sandbox::CgroupSettings;
 use hypermesh_store::Store;
 use hypermesh_telemetry::Metrics;
+use hypermesh_trustchain::TrustChain;
 use serde::Serialize;
+use serde::ser::SerializeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The addresses that a node listens on. Serialises as URLs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The addresses that a node listens on. Serialises as URLs, as others on this machine can use them.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the service")]
 pub struct Bound {
-    #[serde(serialize_with = "url")]
     pub trustchain: SocketAddr,
-    #[serde(serialize_with = "url")]
     pub stoq: SocketAddr,
-    #[serde(serialize_with = "url")]
     pub hypermesh: SocketAddr,
+    /// UDP and TCP; empty until TrustChain is open.
+    pub dns: Vec<SocketAddr>,
+    /// Whether the services speak TLS.
+    pub tls: bool,
 }
 
-fn url<S: serde::Serializer>(address: &SocketAddr, s: S) -> Result<S::Ok, S::Error> {
-    s.collect_str(&format_args!("http://{address}"))
+impl Bound {
+    /// The URL of one of the services.
+    pub fn url(&self, address: SocketAddr) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, trust::reachable(address))
+    }
+}
+
+impl Serialize for Bound {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("trustchain", &self.url(self.trustchain))?;
+        map.serialize_entry("stoq", &self.url(self.stoq))?;
+        map.serialize_entry("hypermesh", &self.url(self.hypermesh))?;
+        let dns: Vec<_> = self.dns.iter().map(|address| trust::reachable(*address).to_string()).collect();
+        map.serialize_entry("dns", &dns)?;
+        map.end()
+    }
 }
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     mesh: Mesh,
+    trust: TrustChain,
     bound: Bound,
     endpoints: PathBuf,
     closing: CancellationToken,
@@ -79,7 +102,7 @@ impl Node {
         let store = Store::open(&data_dir.join("node.sqlite")).map_err(NodeError::Store)?;
         // Held before anything is told to the kernel: a port that is taken must not end another node's leases.
         let listeners = Listeners::bind(&config).await?;
-        let bound = listeners.bound()?;
+        let mut bound = listeners.bound(config.tls)?;
         let token_file = data_dir.join("token");
         let token = token::read_or_make(&token_file).map_err(|source| NodeError::Folder {
             doing: "read the token",
@@ -87,17 +110,37 @@ impl Node {
             source,
         })?;
         let metrics = Metrics::new();
+        let node = Mesh::identify(&store).map_err(NodeError::Mesh)?;
+        let trust = trust::settings(&config, &data_dir, node, bound.trustchain).map_err(NodeError::Config)?;
+        let base_url = trust.base_url.clone();
+        let trust = trust::open(trust, store.clone()).await?;
+        bound.dns = trust.dns_addresses();
         let mesh = start_mesh(&config, catalog, &data_dir, store, &bound, metrics.clone()).await?;
         let closing = CancellationToken::new();
-        let mut api = ApiConfig::new(Secret::new(token));
-        api.allowed_hosts.clone_from(&config.allowed_hosts);
-        api.allowed_origins.extend(config.allowed_origins.iter().cloned());
-        let address = format!("http://{}", bound.hypermesh);
-        let state = ApiState::new(mesh.clone(), metrics, api, address, closing.clone());
-        let endpoints = data_dir.join("endpoints.json");
-        write_endpoints(&endpoints, &bound)?;
+        let (tls, follower) = match config.tls {
+            true => Some(trust::tls(&trust, &closing)?).unzip(),
+            false => (None, None),
+        };
+        let state = ApiState::new(
+            mesh.clone(),
+            metrics,
+            api_config(&config, token),
+            bound.url(bound.hypermesh),
+            closing.clone(),
+        )
+        .with_clients(Arc::new(trust::Clients(trust.clone())));
+        let listening = Listening {
+            address: bound.trustchain,
+            tls: config.tls,
+            base_url,
+            zone: config.trustchain.zone.clone(),
+        };
+        publish(&data_dir, &bound, &trust)?;
         tracing::info!(node = %mesh.node_id(), hypermesh = %bound.hypermesh, "the node is ready");
-        Ok(Self { mesh, bound, endpoints, servers: listeners.serve(&state, &closing), closing })
+        let trust_state = TrustState::new(state.clone(), trust.clone(), listening, Traffic::default());
+        let mut servers = listeners.serve(&state, &trust_state, tls.as_ref(), &closing);
+        servers.extend(follower);
+        Ok(Self { mesh, trust, bound, endpoints: data_dir.join(ENDPOINTS), servers, closing })
     }
 
     /// The addresses that it listens on.
@@ -161,6 +204,7 @@ impl Node {
                 tracing::error!(%error, "a server failed");
             }
         }
+        self.trust.stop().await.map_err(NodeError::TrustChain)?;
         self.mesh.stop().await.map_err(NodeError::Mesh)?;
         // Without it the CLI falls back to the default addresses.
         let _ = fs::remove_file(self.endpoints);
@@ -186,25 +230,63 @@ impl Listeners {
         })
     }
 
-    fn bound(&self) -> Result<Bound, NodeError> {
+    fn bound(&self, tls: bool) -> Result<Bound, NodeError> {
         let address = |l: &TcpListener| l.local_addr().map_err(NodeError::Signals);
         Ok(Bound {
             trustchain: address(&self.trustchain)?,
             stoq: address(&self.stoq)?,
             hypermesh: address(&self.hypermesh)?,
+            dns: Vec::new(),
+            tls,
         })
     }
 
-    fn serve(self, state: &ApiState, closing: &CancellationToken) -> Vec<JoinHandle<()>> {
-        let routers = [
-            (self.trustchain, unbuilt_router(Service::TrustChain, state)),
-            (self.stoq, unbuilt_router(Service::Stoq, state)),
-            (self.hypermesh, hypermesh_router(state.clone())),
+    fn serve(
+        self,
+        state: &ApiState,
+        trust: &TrustState,
+        tls: Option<&Tls>,
+        closing: &CancellationToken,
+    ) -> Vec<JoinHandle<()>> {
+        let serving = |router, plain, traffic| Serving { router, tls: tls.cloned(), plain, traffic };
+        let (stoq, hypermesh) = (Traffic::default(), Traffic::default());
+        let services = [
+            (
+                self.trustchain,
+                serving(trustchain_router(trust.clone()), published_router(trust.clone()), trust.traffic()),
+            ),
+            (
+                self.stoq,
+                serving(unbuilt_router(Service::Stoq, state, stoq.clone()), plain_router(state), stoq),
+            ),
+            (
+                self.hypermesh,
+                serving(hypermesh_router(state.clone(), hypermesh.clone()), plain_router(state), hypermesh),
+            ),
         ];
         let spawn =
-            |(listener, router)| tokio::spawn(serve(listener, router, closing.clone().cancelled_owned()));
-        routers.map(spawn).into()
+            |(listener, serving)| tokio::spawn(serve(listener, serving, closing.clone().cancelled_owned()));
+        services.map(spawn).into()
     }
+}
+
+/// Who may read and write, and under which names the node is known.
+fn api_config(config: &Config, token: String) -> ApiConfig {
+    let mut api = ApiConfig::new(Secret::new(token));
+    api.allowed_hosts.clone_from(&config.allowed_hosts);
+    // Certificates and ACME's directory send their readers there.
+    let told = [&config.trustchain.base_url, &config.trustchain.issuer_url];
+    api.allowed_hosts.extend(told.into_iter().flatten().filter_map(|url| trust::host(url)));
+    if config.tls {
+        // A client that came this far verified the name against the node's certificate, so nobody bent it.
+        let zone = &config.trustchain.zone;
+        let names = ["trust", "stoq", &config.trustchain.node_name].map(|label| format!("{label}.{zone}"));
+        api.allowed_hosts.extend(names.into_iter().chain([zone.clone()]));
+        let bound = config.listeners().into_iter().map(|(_, address)| address.ip());
+        api.allowed_hosts.extend(bound.flat_map(trust::addresses).map(|address| address.to_string()));
+    }
+    api.allowed_origins.extend(config.allowed_origins.iter().cloned());
+    api
 }
 
 async fn start_mesh(
@@ -273,9 +355,29 @@ fn make_data_dir(path: &Path) -> Result<PathBuf, NodeError> {
     fs::canonicalize(path).map_err(fault("find"))
 }
 
-fn write_endpoints(path: &Path, bound: &Bound) -> Result<(), NodeError> {
+/// Where a running node is.
+const ENDPOINTS: &str = "endpoints.json";
+/// Whom its clients trust.
+const ROOT: &str = "root.pem";
+/// The key of its transparency log.
+const LOG_KEY: &str = "log.pem";
+
+/// Writes down where the node is and whom to trust, for the command line.
+fn publish(data_dir: &Path, bound: &Bound, trust: &TrustChain) -> Result<(), NodeError> {
+    let endpoints = data_dir.join(ENDPOINTS);
+    let text = serde_json::to_vec(bound).map_err(|e| NodeError::Folder {
+        doing: "write",
+        path: endpoints.clone(),
+        source: io::Error::from(e),
+    })?;
+    write(&data_dir.join(ROOT), trust.root_pem().as_bytes())?;
+    write(&data_dir.join(LOG_KEY), trust::key_pem(&trust.log_key_der()).as_bytes())?;
+    write(&endpoints, &text)
+}
+
+/// Writes a file as a whole, or not at all.
+fn write(path: &Path, content: &[u8]) -> Result<(), NodeError> {
     let fault = |source| NodeError::Folder { doing: "write", path: path.to_owned(), source };
-    let text = serde_json::to_vec(bound).map_err(|e| fault(io::Error::from(e)))?;
     let temporary = path.with_extension("new");
-    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path)).map_err(fault)
+    fs::write(&temporary, content).and_then(|()| fs::rename(&temporary, path)).map_err(fault)
 }

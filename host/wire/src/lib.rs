@@ -21,6 +21,7 @@ pub mod schedules;
 pub mod services;
 pub mod system;
 pub mod tokens;
+pub mod trustchain;
 pub mod volumes;
 
 pub use notation::{GPU_PATTERN, SIZE_PATTERN};

@@ -1,4 +1,4 @@
-//! The routes of the contract on port 8446, and those that the first version adds to it.
+//! The routes of the contract on ports 8446 and 8444, and those that are added to it.
 
 /// Methods and paths of the contract.
 pub const CONTRACT: [(&str, &str); 33] = [
@@ -104,4 +104,63 @@ pub const ADDED: [(&str, &str); 61] = [
     ("PUT", "/guests/{name}/{path}"),
     ("PATCH", "/guests/{name}/{path}"),
     ("DELETE", "/guests/{name}/{path}"),
+];
+
+/// Methods and paths of the contract on port 8444.
+pub const TRUSTCHAIN: [(&str, &str); 24] = [
+    ("GET", "/health"),
+    ("GET", "/metrics"),
+    ("GET", "/stats"),
+    ("GET", "/api/v1/status"),
+    ("GET", "/api/v1/certificates"),
+    ("POST", "/api/v1/certificates"),
+    ("GET", "/api/v1/certificates/{id}"),
+    ("POST", "/api/v1/certificates/{id}/revoke"),
+    ("POST", "/api/v1/certificates/{id}/validate"),
+    ("GET", "/api/v1/trust/hierarchy"),
+    ("GET", "/api/v1/dns/records"),
+    ("POST", "/api/v1/dns/records"),
+    ("PUT", "/api/v1/dns/records/{id}"),
+    ("DELETE", "/api/v1/dns/records/{id}"),
+    ("POST", "/api/v1/dns/resolve"),
+    ("GET", "/api/v1/rotation/policies"),
+    ("POST", "/api/v1/rotation/policies"),
+    ("PUT", "/api/v1/rotation/policies/{id}"),
+    ("POST", "/api/v1/rotation/execute"),
+    ("GET", "/api/v1/rotation/history"),
+    ("POST", "/auth/certificate"),
+    ("GET", "/livez"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+];
+
+/// Further routes of port 8444.
+pub const TRUSTCHAIN_ADDED: [(&str, &str); 27] = [
+    ("GET", "/readyz"),
+    ("GET", "/api/v1/certificates/{id}/chain"),
+    ("GET", "/api/v1/certificates/{id}/inclusion"),
+    ("POST", "/api/v1/certificates/{id}/renew"),
+    ("POST", "/api/v1/certificates/validate"),
+    ("GET", "/api/v1/trust/authorities"),
+    ("GET", "/api/v1/trust/rollovers"),
+    ("POST", "/api/v1/trust/rollovers"),
+    ("POST", "/api/v1/trust/rollovers/{id}/advance"),
+    ("POST", "/api/v1/trust/rollovers/{id}/abandon"),
+    ("GET", "/api/v1/dns/zone"),
+    ("GET", "/api/v1/dns/zone/file"),
+    ("POST", "/api/v1/dns/zone/file"),
+    ("DELETE", "/api/v1/rotation/policies/{id}"),
+    ("GET", "/auth/challenge"),
+    ("GET", "/crl/{file}"),
+    ("GET", "/ca/{file}"),
+    ("POST", "/ocsp"),
+    ("GET", "/checkpoint"),
+    ("GET", "/log/key.pem"),
+    ("POST", "/api/v1/log/rebuild"),
+    ("GET", "/ct/v1/get-sth"),
+    ("GET", "/ct/v1/get-sth-consistency"),
+    ("GET", "/ct/v1/get-proof-by-hash"),
+    ("GET", "/ct/v1/get-entries"),
+    ("GET", "/ct/v1/get-entry-and-proof"),
+    ("GET", "/ct/v1/get-roots"),
 ];

@@ -131,6 +131,48 @@ pub const TOPOLOGY_NODE: &str = "id s, address s, status s, connections [], regi
 pub const INSTALLED: &str =
     "vm_asset {}, installation.status s, installation.progress i, installation.logs []";
 
+/// A certificate.
+pub const CERTIFICATE: &str = "id s, subject s, issuer s, serial_number s, valid_from t, valid_to t, fingerprint s, \
+    public_key s, status active|expired|revoked|pending, trust_level root|intermediate|leaf, created_at t, updated_at t";
+
+/// What a new certificate has beside it.
+pub const ISSUED: &str = "certificate_pem s, chain_pem s";
+
+/// A DNS record.
+pub const DNS_RECORD: &str = "id s, domain s, record_type A|AAAA|CNAME|TXT|MX|SRV|CAA|TLSA|NS|SOA, value s, ttl i, \
+    priority i?, weight i?, port i?, last_updated t, status active|pending|failed";
+
+/// A rotation policy.
+pub const ROTATION_POLICY: &str = "id s, certificate_id s, rotation_type automatic|manual|emergency, interval_days i, \
+    warning_days i, grace_period_days i, enabled b, last_rotation t?, next_rotation t?";
+
+/// A rotation on record.
+pub const ROTATION: &str = "id s, certificate_id s, rotation_type s, executed_at t, old_fingerprint s, \
+    new_fingerprint s?, status s";
+
+/// A verdict.
+pub const VALIDATION: &str = "valid b, certificate_id s, validation_path [], errors [], warnings [], validated_at t, \
+    status s, validated_at_timestamp i, trust_chain [], message s";
+
+/// The hierarchy.
+pub const HIERARCHY: &str = "root_ca {}, intermediates [], leaves [], validation_chain [], last_validated t";
+
+/// The answer of TrustChain's `/health`.
+pub const TRUSTCHAIN_HEALTH: &str = "status s, server_id s, uptime_seconds i, timestamp t, version s, \
+    services.trustchain s, services.stoq s, services.hypermesh s, services.integration s, services.ca b, \
+    services.ct b, services.dns b, services.consensus b";
+
+/// The answer of `/stats`.
+pub const STATS: &str = "requests_total i, requests_successful i, requests_failed i, ca_requests i, ct_requests i, \
+    dns_requests i, average_response_time_ms f, active_connections i, rate_limited_requests i, last_update t";
+
+/// The answer of `/api/v1/status`.
+pub const STATUS: &str = "status s, version s, server_id s, uptime_seconds i, stats.requests_total i, \
+    configuration.bind_address s, configuration.port i, configuration.tls_enabled b, \
+    configuration.rate_limit_per_minute i?, configuration.max_connections i, architecture.consensus s, \
+    architecture.transport s, architecture.networking s, architecture.ca s, architecture.ct s, architecture.trust s, \
+    endpoints {}, performance {}";
+
 /// The answer of a cancel.
 pub const CANCELLED: &str = "cancelled b, reason s?";
 

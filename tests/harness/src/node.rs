@@ -1,7 +1,7 @@
 //! One node: a process of the real binary on a data folder of its own, with any free ports.
 
 use crate::{Options, binary, cgroups, mounts, until};
-use hypermesh_client::Client;
+use hypermesh_client::{Client, Trust};
 use hypermesh_wire::allocations::Enforcement;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -83,8 +83,9 @@ impl Node {
         let token = fs::read_to_string(node.data_dir().join("token")).expect("the node made a token");
         token.trim().clone_into(&mut node.token);
         // Made again, now with the token.
+        let data_dir = node.data_dir();
         if let Some(running) = &mut node.running {
-            running.client = client(&running.bound, &node.token);
+            running.client = client(&running.bound, &node.token, &data_dir);
         }
         node.id = node.client().health().expect("the node answers").server_id;
         node
@@ -103,7 +104,7 @@ impl Node {
         match first_line(stdout).and_then(|(line, stdout)| Some((serde_json::from_str(&line).ok()?, stdout)))
         {
             Some((bound, stdout)) => {
-                let client = client(&bound, &self.token);
+                let client = client(&bound, &self.token, &self.data_dir());
                 self.running = Some(Running { child, bound, client, _stdout: stdout });
             }
             None => {
@@ -138,8 +139,33 @@ impl Node {
     /// The address of a service: `trustchain`, `stoq` or `hypermesh`.
     #[track_caller]
     pub fn address(&self, service: &str) -> SocketAddr {
-        let url = self.running().bound[service].as_str().expect("the node named the service");
-        url.trim_start_matches("http://").parse().expect("the node said an address")
+        let url = self.service_url(service);
+        let address = url.trim_start_matches("http://").trim_start_matches("https://");
+        address.parse().expect("the node said an address")
+    }
+
+    /// The URL of a service: `trustchain`, `stoq` or `hypermesh`.
+    #[track_caller]
+    pub fn service_url(&self, service: &str) -> &str {
+        self.running().bound[service].as_str().expect("the node named the service")
+    }
+
+    /// The address of its DNS server.
+    #[track_caller]
+    pub fn dns(&self) -> SocketAddr {
+        let address = self.running().bound["dns"][0].as_str().expect("the node named its DNS server");
+        address.parse().expect("the node said an address")
+    }
+
+    /// The file with the certificate of its root, PEM.
+    pub fn root_file(&self) -> PathBuf {
+        self.data_dir().join("root.pem")
+    }
+
+    /// A client of its TrustChain service, with its token.
+    #[track_caller]
+    pub fn trustchain(&self) -> Client {
+        client_at(self.service_url("trustchain"), &self.token, &self.data_dir())
     }
 
     /// Its token.
@@ -291,18 +317,26 @@ pub fn program() -> Command {
 fn serve(data_dir: &Path, options: &Options, log: File) -> Command {
     let mut command = program();
     command.args(["serve", "--output", "json", "--data-dir"]).arg(data_dir);
-    for service in ["trustchain", "stoq", "hypermesh"] {
-        command.arg(format!("--listen-{service}")).arg("127.0.0.1:0");
+    for service in ["trustchain", "stoq", "hypermesh", "dns"] {
+        let flag = format!("--listen-{service}");
+        if !options.has(&flag) {
+            command.arg(flag).arg("127.0.0.1:0");
+        }
     }
     options.apply(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     command
 }
 
-fn client(bound: &Value, token: &str) -> Client {
-    let url = bound["hypermesh"].as_str().expect("the node named its API");
+fn client(bound: &Value, token: &str, data_dir: &Path) -> Client {
+    client_at(bound["hypermesh"].as_str().expect("the node named its API"), token, data_dir)
+}
+
+fn client_at(url: &str, token: &str, data_dir: &Path) -> Client {
     let token = (!token.is_empty()).then(|| token.to_owned());
-    Client::new(url, token).expect("the node said a URL")
+    let trust = fs::read_to_string(data_dir.join("root.pem")).ok();
+    let trust = trust.map(|roots| Trust { roots, identity: None });
+    Client::trusting(url, token, trust.as_ref()).expect("the node said a URL")
 }
 
 /// The first line, if it comes in time; `None` when the process ended or hangs.

@@ -49,6 +49,11 @@ impl Options {
         }
     }
 
+    /// Whether this flag is among them.
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|known| known == flag)
+    }
+
     pub(crate) fn apply(&self, command: &mut Command) {
         command.args(&self.flags).envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(user) = self.user {

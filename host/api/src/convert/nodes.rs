@@ -9,7 +9,7 @@ use hypermesh_wire::system::{Health, HealthServices};
 use std::time::Duration;
 
 /// What the contract's service members say of a service that this build does not have.
-const NOT_BUILT: &str = "not_built";
+pub(crate) const NOT_BUILT: &str = "not_built";
 
 same_names!(shown_state: NodeState => wire::NodeStatus { Healthy, Warning, Critical, Offline });
 
@@ -44,10 +44,20 @@ pub(crate) fn service_status(state: NodeState) -> &'static str {
     }
 }
 
-/// The service's health as a caller sees it.
-pub(crate) fn service_health(node_id: String, report: NodeReport, up: Duration) -> Health {
+/// The same in the words that services say of each other.
+pub(crate) fn service_word(state: NodeState) -> &'static str {
+    if state == NodeState::Healthy { "healthy" } else { "degraded" }
+}
+
+/// The service's health as a caller sees it; `trustchain` is the word for that service.
+pub(crate) fn service_health(
+    node_id: String,
+    report: NodeReport,
+    up: Duration,
+    trustchain: &'static str,
+) -> Health {
     let status = service_status(report.status).to_owned();
-    let hypermesh = if report.status == NodeState::Healthy { "healthy" } else { "degraded" };
+    let hypermesh = service_word(report.status);
     Health {
         status,
         server_id: node_id,
@@ -55,7 +65,7 @@ pub(crate) fn service_health(node_id: String, report: NodeReport, up: Duration) 
         timestamp: jiff::Timestamp::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         services: HealthServices {
-            trustchain: NOT_BUILT.to_owned(),
+            trustchain: trustchain.to_owned(),
             stoq: NOT_BUILT.to_owned(),
             hypermesh: hypermesh.to_owned(),
             integration: NOT_BUILT.to_owned(),

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     responses((status = 200, description = "Also when it is not well: read `status`", body = Health)))]
 async fn get_health(State(state): State<ApiState>) -> Json<Health> {
     let id = state.mesh.node_id().to_string();
-    Json(service_health(id, state.mesh.health(), state.started.elapsed()))
+    Json(service_health(id, state.mesh.health(), state.started.elapsed(), state.clients.0.service()))
 }
 
 /// Whether the process answers

@@ -20,6 +20,7 @@ mod depth;
 mod edge;
 mod flows;
 mod roles;
+mod trustchain;
 
 const TOKEN: &str = "t0ken";
 
@@ -28,7 +29,8 @@ struct Node {
     router: Router,
     state: ApiState,
     closing: CancellationToken,
-    _folder: TempDir,
+    store: Store,
+    folder: TempDir,
 }
 
 async fn node() -> Node {
@@ -53,12 +55,12 @@ async fn node() -> Node {
         catalog: CatalogSettings::default(),
     };
     let metrics = Metrics::new();
-    let parts = Parts { settings, store, machine, cgroups, volumes, metrics: metrics.clone() };
+    let parts = Parts { settings, store: store.clone(), machine, cgroups, volumes, metrics: metrics.clone() };
     let mesh = Mesh::start(parts).await.unwrap();
     let closing = CancellationToken::new();
     let config = ApiConfig::new(Secret::new(TOKEN));
     let state = ApiState::new(mesh, metrics, config, "http://127.0.0.1:8446", closing.clone());
-    Node { router: hypermesh_router(state.clone()), state, closing, _folder: folder }
+    Node { router: hypermesh_router(state.clone(), Traffic::default()), state, closing, store, folder }
 }
 
 fn request(method: &str, path: &str) -> axum::http::request::Builder {
@@ -94,6 +96,12 @@ impl Node {
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         answer(self.send(request.body(body).unwrap()).await).await
     }
+}
+
+/// A router as a listener serves it, without TLS.
+fn plainly(node: &Node) -> crate::Serving {
+    let (router, plain) = (node.router.clone(), plain_router(&node.state));
+    crate::Serving { router, tls: None, plain, traffic: Traffic::default() }
 }
 
 async fn answer(response: Response) -> (StatusCode, Value) {

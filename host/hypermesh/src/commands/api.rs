@@ -2,7 +2,7 @@
 //!
 //! The body goes to stdout whatever the status, untouched with `-o json`; the status line goes to stderr. The exit code follows the status.
 
-use crate::context::Context;
+use crate::context::{Context, Service};
 use crate::failure::{Failure, of_status};
 use crate::output::Format;
 use anyhow::Context as _;
@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// The body, JSON: text, @FILE, or - for stdin
     #[arg(short, long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
     data: Option<String>,
+    /// To the node's TrustChain service, port 8444, instead of HyperMesh
+    #[arg(long)]
+    trustchain: bool,
 }
 
 /// Longest body that is read from stdin: the node takes no JSON above 1 MiB.
@@ -30,7 +33,9 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         return Err(Failure::Usage(format!("the path must begin with `/`, not {:?}", arguments.path)).into());
     }
     let body = arguments.data.as_deref().map(read_body).transpose()?;
-    let answer = context.client()?.raw(&arguments.method.to_uppercase(), &arguments.path, body.as_deref())?;
+    let service = if arguments.trustchain { Service::TrustChain } else { Service::HyperMesh };
+    let client = context.client_of(service)?;
+    let answer = client.raw(&arguments.method.to_uppercase(), &arguments.path, body.as_deref())?;
     crate::say!("HTTP {}", answer.status);
     let text = readable(context.output.format, answer.body);
     let mut out = io::stdout().lock();

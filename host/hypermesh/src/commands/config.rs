@@ -39,6 +39,9 @@ pub(crate) fn load(context: &Context, options: NodeOptions) -> Result<Config, Co
         listen_trustchain: options.listen_trustchain,
         listen_stoq: options.listen_stoq,
         listen_hypermesh: options.listen_hypermesh,
+        listen_dns: options.listen_dns,
+        tls: options.tls.then_some(true),
+        zone: options.zone,
         // A flag that isn't given says nothing, rather than no.
         allow_unenforced: options.allow_unenforced.then_some(true),
         cgroup_parent: options.cgroup_parent,

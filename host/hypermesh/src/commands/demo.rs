@@ -44,8 +44,9 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> anyhow::Result<()>
         let data_dir = config.data_dir.clone();
         let node = Node::start(config).await?;
         node.install_samples().await?;
-        let url = format!("http://{}", node.bound().hypermesh);
-        let client = Client::new(&url, context::recorded_token(&data_dir)?)?;
+        let url = node.bound().url(node.bound().hypermesh);
+        let trust = context::recorded_trust(&data_dir)?;
+        let client = Client::trusting(&url, context::recorded_token(&data_dir)?, trust.as_ref())?;
         let token_file = context::token_file(&data_dir);
         let story = Story { client, style: context.output.style, talk: context.talk, token_file };
         let mut telling = tokio::task::spawn_blocking(move || story.tell(file));

@@ -1,17 +1,22 @@
 //! What each command does, one file a group.
 
+pub(crate) mod acme;
 pub(crate) mod alloc;
 pub(crate) mod api;
 pub(crate) mod array;
 pub(crate) mod asset;
+pub(crate) mod ca;
 pub(crate) mod catalog;
+pub(crate) mod cert;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod dns;
 mod doctor;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod guest;
+pub(crate) mod log;
 pub(crate) mod quota;
 pub(crate) mod run;
 pub(crate) mod schedule;
@@ -50,6 +55,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Array(command) => array::run(&context, command),
         Command::Schedule(command) => schedule::run(&context, command),
         Command::Catalog(command) => catalog::run(&context, command),
+        Command::Cert(command) => cert::run(&context, *command),
+        Command::Ca(command) => ca::run(&context, command),
+        Command::Dns(command) => dns::run(&context, command),
+        Command::Log(command) => log::run(&context, command),
+        Command::Acme(command) => acme::run(&context, command),
         Command::Api(arguments) => api::run(&context, arguments),
         Command::Events(arguments) => events::run(&context, arguments),
         Command::Config(command) => config::run(&context, command),

@@ -44,12 +44,13 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 fn addresses(bound: &Bound, style: Style) -> String {
-    let url = |address| format!("http://{address}");
+    let dns: Vec<_> = bound.dns.iter().map(ToString::to_string).collect();
     fields(
         &[
-            ("hypermesh", url(bound.hypermesh)),
-            ("trustchain", url(bound.trustchain)),
-            ("stoq", url(bound.stoq)),
+            ("hypermesh", bound.url(bound.hypermesh)),
+            ("trustchain", bound.url(bound.trustchain)),
+            ("stoq", bound.url(bound.stoq)),
+            ("dns", dns.join(" ")),
         ],
         style,
     )

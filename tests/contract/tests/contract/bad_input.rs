@@ -1,17 +1,27 @@
 //! Wrong requests to every route: a 4xx problem document that names what is at fault, and nothing left behind.
 
-use crate::exchange::{Payload, exchange, head, problem, refusal, send};
+use crate::exchange::{Payload, Place, exchange, head, problem, refusal, send};
 use crate::session::document;
 use hypermesh_harness::Node;
 use hypermesh_tests_contract::document::{Document, Operation};
 use hypermesh_tests_contract::{schema, wrong};
 use serde_json::{Map, Value, json};
 
+mod trustchain;
+
 /// Ids that name nothing: unknown, not UTF-8, NUL, a way out of a folder, another notation, far too long.
 const STRANGE_IDS: [&str; 8] = ["nothing-here", "%00", "%FF%FE", "..", "a%2F..%2Fb", "UPPER", "%20", "-dash"];
 
 /// Members that are numbers.
-const NUMBERS: [&str; 16] = [
+const NUMBERS: [&str; 24] = [
+    "validity_days",
+    "key_size",
+    "ttl",
+    "weight",
+    "port",
+    "interval_days",
+    "warning_days",
+    "grace_period_days",
     "amount",
     "duration",
     "timeout",
@@ -48,14 +58,19 @@ struct Holdings {
     schedules: usize,
     arrays: usize,
     services: usize,
+    certificates: usize,
+    records: usize,
+    policies: usize,
 }
 
 #[track_caller]
 fn holdings(node: &Node) -> Holdings {
-    let count = |path: &str| {
-        let answer = send(node, "GET", path, Payload::None);
+    let count_at = |place: Place<'_>, path: &str| {
+        let answer = send(place, "GET", path, Payload::None);
         answer.json().as_array().map(Vec::len).unwrap_or_else(|| panic!("{path}: {}", answer.body))
     };
+    let count = |path: &str| count_at(node.into(), path);
+    let trusted = |path: &str| count_at(Place::trustchain(node), path);
     Holdings {
         assets: count("/api/v1/assets"),
         leases: count("/api/v1/allocations"),
@@ -67,17 +82,24 @@ fn holdings(node: &Node) -> Holdings {
         schedules: count("/api/v1/schedules"),
         arrays: count("/api/v1/vm/arrays"),
         services: count("/api/v1/services"),
+        certificates: trusted("/api/v1/certificates"),
+        records: trusted("/api/v1/dns/records"),
+        policies: trusted("/api/v1/rotation/policies"),
     }
 }
 
-/// Runs wrong requests against a fresh node, and checks that it is well and as it was.
-fn unharmed(requests: impl FnOnce(&Node, &Document)) {
+/// Runs wrong requests against each service of a fresh node, and checks that it is well and as it was.
+fn unharmed(requests: impl Fn(Place<'_>, &Document)) {
     let node = Node::start_with(&["--allow-unenforced"]);
     let before = holdings(&node);
-    requests(&node, &document(&node));
+    for place in [Place::from(&node), Place::trustchain(&node)] {
+        requests(place, &document(place));
+    }
     assert_eq!(holdings(&node), before);
-    let health = send(&node, "GET", "/health", Payload::None).json();
-    assert_eq!(health["services"]["hypermesh"], "healthy", "{health}");
+    for place in [Place::from(&node), Place::trustchain(&node)] {
+        let health = send(place, "GET", "/health", Payload::None).json();
+        assert_eq!(health["services"][place.service], "healthy", "{health}");
+    }
 }
 
 /// A right body of each operation that takes JSON, with every member, so that each can be made wrong.
@@ -157,7 +179,8 @@ fn right(operation: Operation<'_>) -> Value {
             "folders": [{ "path": "/srv", "guest_path": "/data", "writable": false }],
             "network": [{ "host": "localhost", "port": 80 }]
         }),
-        (method, path) => panic!("{method} {path} takes JSON; add a right body of it here"),
+        (method, path) => trustchain::right(method, path)
+            .unwrap_or_else(|| panic!("{method} {path} takes JSON; add a right body of it here")),
     }
 }
 
@@ -290,6 +313,9 @@ fn a_huge_body_is_refused() {
             let answer = send(node, &method, &path, Payload::Json(&body));
             assert_eq!(refusal(&answer, "a huge body")["status"], 413, "{method} {path}");
         }
+        if node.service != "hypermesh" {
+            return;
+        }
         // Refused by the length that they claim, before a byte of them is sent.
         for (path, content) in [
             ("/api/v1/blobs", "application/octet-stream"),
@@ -304,9 +330,9 @@ fn a_huge_body_is_refused() {
 }
 
 /// An exchange of a head that already says a length, and no body.
-fn claimed(node: &Node, head: &[String]) -> hypermesh_harness::Answer {
+fn claimed(node: Place<'_>, head: &[String]) -> hypermesh_harness::Answer {
     use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(node.address("hypermesh")).expect("the node listens");
+    let mut stream = std::net::TcpStream::connect(node.address()).expect("the node listens");
     stream.set_read_timeout(Some(hypermesh_harness::PATIENCE)).expect("a time limit");
     let text = head.join("\r\n") + "\r\nconnection: close\r\n\r\n";
     stream.write_all(text.as_bytes()).expect("the head is sent");
@@ -323,6 +349,9 @@ fn claimed(node: &Node, head: &[String]) -> hypermesh_harness::Answer {
 #[test]
 fn a_package_that_is_none_is_refused_with_its_reason() {
     unharmed(|node, _| {
+        if node.service != "hypermesh" {
+            return;
+        }
         let module = b"\0asm\x01\0\0\0";
         for (what, bytes) in [("nothing", &b""[..]), ("noise", &[0xff; 4096]), ("a core module", module)] {
             let path = "/api/v1/catalog/packages?name=broken";
@@ -345,7 +374,11 @@ fn a_parameter_that_the_schema_refuses_is_refused_by_name() {
                 let mut queries: Vec<_> = values.iter().map(|value| format!("{name}={value}")).collect();
                 queries.push(format!("{name}=1&{name}=1"));
                 // A package needs its name, or its absence is what is refused.
-                let needed = if *name != "name" && path.ends_with("/packages") { "name=a&" } else { "" };
+                let needed = match *name {
+                    "name" => "",
+                    _ if path.ends_with("/packages") => "name=a&",
+                    _ => trustchain::needed(&path, name),
+                };
                 for query in queries {
                     let answer = send(node, &method, &format!("{path}?{needed}{query}"), Payload::None);
                     // Where the path or body is refused first, which is not this test's matter, it is still a refusal.

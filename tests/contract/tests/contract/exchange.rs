@@ -1,7 +1,32 @@
-//! Plain requests to the HyperMesh service of a node.
+//! Plain requests to a service of a node.
 
 use hypermesh_harness::{Answer, Node};
 use serde_json::Value;
+
+/// Which service of which node is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) service: &'static str,
+}
+
+impl<'a> Place<'a> {
+    /// Port 8444.
+    pub(crate) fn trustchain(node: &'a Node) -> Self {
+        Self { node, service: "trustchain" }
+    }
+
+    pub(crate) fn address(self) -> std::net::SocketAddr {
+        self.node.address(self.service)
+    }
+}
+
+impl<'a> From<&'a Node> for Place<'a> {
+    /// Port 8446.
+    fn from(node: &'a Node) -> Self {
+        Self { node, service: "hypermesh" }
+    }
+}
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy)]
@@ -15,28 +40,35 @@ pub(crate) enum Payload<'a> {
 }
 
 /// The head of a request that may write, without content type.
-pub(crate) fn head(node: &Node, method: &str, path: &str) -> Vec<String> {
-    let host = format!("host: {}", node.address("hypermesh"));
-    let token = format!("authorization: Bearer {}", node.token());
+pub(crate) fn head<'a>(place: impl Into<Place<'a>>, method: &str, path: &str) -> Vec<String> {
+    let place = place.into();
+    let host = format!("host: {}", place.address());
+    let token = format!("authorization: Bearer {}", place.node.token());
     vec![format!("{method} {path} HTTP/1.1"), host, token]
 }
 
 /// One exchange, with the token.
 #[track_caller]
-pub(crate) fn send(node: &Node, method: &str, path: &str, payload: Payload<'_>) -> Answer {
-    send_with(node, method, path, &[], payload)
+pub(crate) fn send<'a>(
+    place: impl Into<Place<'a>>,
+    method: &str,
+    path: &str,
+    payload: Payload<'_>,
+) -> Answer {
+    send_with(place, method, path, &[], payload)
 }
 
 /// The same with further headers.
 #[track_caller]
-pub(crate) fn send_with(
-    node: &Node,
+pub(crate) fn send_with<'a>(
+    place: impl Into<Place<'a>>,
     method: &str,
     path: &str,
     headers: &[&str],
     payload: Payload<'_>,
 ) -> Answer {
-    let mut head = head(node, method, path);
+    let place = place.into();
+    let mut head = head(place, method, path);
     head.extend(headers.iter().map(|header| (*header).to_owned()));
     let text;
     let (content, bytes) = match payload {
@@ -48,14 +80,14 @@ pub(crate) fn send_with(
         Payload::Bytes(content, bytes) => (Some(content), bytes),
     };
     head.extend(content.map(|content| format!("content-type: {content}")));
-    exchange(node, &head, bytes)
+    exchange(place, &head, bytes)
 }
 
 /// One exchange with exactly this head.
 #[track_caller]
-pub(crate) fn exchange(node: &Node, head: &[String], body: &[u8]) -> Answer {
+pub(crate) fn exchange<'a>(place: impl Into<Place<'a>>, head: &[String], body: &[u8]) -> Answer {
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    hypermesh_harness::exchange(node.address("hypermesh"), &head, body)
+    hypermesh_harness::exchange(place.into().address(), &head, body)
 }
 
 /// The media type of an answer, without parameters.

@@ -8,3 +8,4 @@ mod later;
 mod schemathesis;
 mod services;
 mod session;
+mod trustchain;

@@ -32,6 +32,15 @@ fn unusable() -> Option<String> {
 
 #[test]
 fn schemathesis_finds_nothing() {
+    finds_nothing("hypermesh");
+}
+
+#[test]
+fn schemathesis_finds_nothing_in_trustchain() {
+    finds_nothing("trustchain");
+}
+
+fn finds_nothing(service: &str) {
     if let Some(reason) = unusable() {
         skip!("{reason}");
     }
@@ -46,14 +55,15 @@ fn schemathesis_finds_nothing() {
         .arg("--config-file")
         .arg(here.join("schemathesis.toml"))
         .arg("run")
-        .arg(format!("{}/openapi.json", node.url()))
+        .arg(format!("{}/openapi.json", node.service_url(service)))
         .args(["--checks", "all", "--max-examples", EXAMPLES, "--seed", SEED, "--workers", WORKERS])
         .args(["--header", &format!("Authorization: Bearer {}", node.token())])
         .output()
         .expect("schemathesis starts");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    println!("{said}");
+    eprintln!("{said}");
     let health = node.client().health().expect("the node is there");
     assert_eq!(health.services.hypermesh, "healthy", "{health:?}");
+    assert_eq!(health.services.trustchain, "healthy", "{health:?}");
 }

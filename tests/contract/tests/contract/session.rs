@@ -1,7 +1,7 @@
 //! A conversation with a node in which every answer is checked against the node's own document, and what was used of
 //! the document is counted.
 
-use crate::exchange::{self, Payload, media_type};
+use crate::exchange::{self, Payload, Place, media_type};
 use hypermesh_harness::{Answer, Node};
 use hypermesh_tests_contract::document::Document;
 use hypermesh_tests_contract::{schema, shapes};
@@ -10,28 +10,29 @@ use std::collections::BTreeSet;
 
 /// A node, its document, and what of it was used.
 pub(crate) struct Session<'a> {
-    node: &'a Node,
+    place: Place<'a>,
     document: Document,
     used: BTreeSet<(String, String)>,
     statuses: BTreeSet<(String, String, u16)>,
 }
 
-/// The document that a node serves.
+/// The document that a service of a node serves.
 #[track_caller]
-pub(crate) fn document(node: &Node) -> Document {
-    let answer = exchange::send(node, "GET", "/openapi.json", Payload::None);
+pub(crate) fn document<'a>(place: impl Into<Place<'a>>) -> Document {
+    let answer = exchange::send(place, "GET", "/openapi.json", Payload::None);
     assert_eq!((answer.status, media_type(&answer)), (200, "application/json"));
     Document::new(answer.json())
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(node: &'a Node) -> Self {
-        Self { node, document: document(node), used: BTreeSet::new(), statuses: BTreeSet::new() }
+    pub(crate) fn new(place: impl Into<Place<'a>>) -> Self {
+        let place = place.into();
+        Self { place, document: document(place), used: BTreeSet::new(), statuses: BTreeSet::new() }
     }
 
     /// The node that is asked.
     pub(crate) fn node(&self) -> &'a Node {
-        self.node
+        self.place.node
     }
 
     pub(crate) fn document(&self) -> &Document {
@@ -68,7 +69,7 @@ impl<'a> Session<'a> {
         let known =
             self.document.operation(method, path).unwrap_or_else(|| panic!("{operation} is not documented"));
         let target = known.path_with(values) + &query;
-        let answer = exchange::send_with(self.node, method, &target, headers, payload);
+        let answer = exchange::send_with(self.place, method, &target, headers, payload);
         assert_eq!(answer.status, status, "{operation}: {}", answer.body);
         self.check(method, path, &answer);
         answer.json()

@@ -127,7 +127,7 @@ async fn a_panic_and_a_hang_end_one_request_only() {
         panic!("on purpose");
     }
     let node = node().await;
-    let edge = Edge::new(&node.state, HYPERMESH);
+    let edge = Edge::new(&node.state, HYPERMESH, Traffic::default());
     let hangs =
         get(std::future::pending::<()>).layer(from_fn_with_state(Duration::from_millis(5), limit_time));
     let router = edge.around(Router::new().route("/panics", get(panics)).route("/hangs", hangs));
@@ -143,8 +143,8 @@ async fn a_panic_and_a_hang_end_one_request_only() {
 #[tokio::test]
 async fn services_that_are_not_built_say_so() {
     let node = node().await;
-    for (service, path) in [(Service::TrustChain, "/api/v1/certificates"), (Service::Stoq, "/api/v1/pools")] {
-        let router = unbuilt_router(service, &node.state);
+    for (service, path) in [(Service::Stoq, "/api/v1/pools")] {
+        let router = unbuilt_router(service, &node.state, Traffic::default());
         let ask = async |request: axum::http::request::Builder| {
             answer(router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
         };
@@ -173,7 +173,7 @@ async fn a_server_that_stops_does_not_wait_for_listeners() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = node.closing.clone().cancelled_owned();
-    let server = tokio::spawn(crate::serve(listener, node.router.clone(), stop));
+    let server = tokio::spawn(crate::serve(listener, plainly(&node), stop));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("GET /api/v1/events HTTP/1.1\r\nhost: {address}\r\nlast-event-id: 0\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_head_that_is_too_large_is_refused() {
     let node = node().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(crate::serve(listener, node.router.clone(), node.closing.clone().cancelled_owned()));
+    tokio::spawn(crate::serve(listener, plainly(&node), node.closing.clone().cancelled_owned()));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let many: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
     stream

@@ -55,7 +55,7 @@ impl Private {
         serve
             .args(["serve", "--output", "json", "--log-filter", "warn", "--data-dir"])
             .arg(data_dir(&folder));
-        for service in ["trustchain", "stoq", "hypermesh"] {
+        for service in ["trustchain", "stoq", "hypermesh", "dns"] {
             serve.args([format!("--listen-{service}"), "127.0.0.1:0".to_owned()]);
         }
         if allow_unenforced {
