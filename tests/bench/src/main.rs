@@ -10,15 +10,19 @@
 
 mod admission;
 mod assets;
+mod cfssl;
 mod compute;
 mod error;
 mod execute;
+mod issuance;
 mod leases;
 mod live;
 mod machine;
+mod names;
 mod neighbour;
 mod plain;
 mod planner;
+mod post;
 mod process;
 mod python;
 mod report;
@@ -96,7 +100,7 @@ fn usage() -> String {
 /// Measures one or more rows on a node.
 type Measure = fn(&Node, &Effort) -> Result<Vec<Row>, BenchError>;
 
-const ROWS: [(&str, Measure); 11] = [
+const ROWS: [(&str, Measure); 13] = [
     ("parked", live::parked),
     ("execution", execute::measure),
     ("sustained", sustained::measure),
@@ -107,6 +111,8 @@ const ROWS: [(&str, Measure); 11] = [
     ("leases", leases::measure),
     ("planner", planner::measure),
     ("assets", assets::measure),
+    ("issuance", issuance::measure),
+    ("names", names::measure),
     ("rest", rest::measure),
 ];
 
