@@ -195,7 +195,7 @@ fn the_demo_runs_a_real_job_and_leaves_its_record() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = program();
     demo.current_dir(repository()).args(["demo", "--once", "--data-dir"]).arg(folder.path().join("data"));
-    for service in ["trustchain", "stoq", "hypermesh"] {
+    for service in ["trustchain", "stoq", "hypermesh", "dns"] {
         demo.args([&format!("--listen-{service}"), "127.0.0.1:0"]);
     }
     let told = demo.output().unwrap();
