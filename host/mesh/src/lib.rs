@@ -10,7 +10,6 @@ mod blobs;
 mod catalog;
 mod error;
 pub mod execution;
-mod failpoint;
 mod identity;
 mod inspect;
 mod internal;
@@ -26,6 +25,8 @@ pub mod service;
 mod start;
 mod tokens;
 mod workers;
+
+use hypermesh_store::failpoint;
 
 pub use allocation::{
     Allocated, Attached, EnforcementView, GpuUse, LeaseFolders, LeaseUsage, Place, Preview, QuotaView, Stays,

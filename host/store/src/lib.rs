@@ -19,6 +19,7 @@ mod blocking;
 mod database;
 mod error;
 mod event_log;
+pub mod failpoint;
 mod record;
 mod store;
 mod table;

@@ -24,7 +24,6 @@ mod ca;
 mod certificates;
 mod dns;
 mod error;
-mod failpoint;
 mod files;
 mod identity;
 mod index;
@@ -41,6 +40,8 @@ mod start;
 mod stats;
 mod validate;
 mod views;
+
+use hypermesh_store::failpoint;
 
 pub use certificates::{MAX_HIERARCHY_LEAVES, MAX_PAGE};
 pub use dns::MAX_DNS_RECORDS;

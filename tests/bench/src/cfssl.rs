@@ -2,9 +2,10 @@
 
 use crate::error::BenchError;
 use crate::post::Connection;
+use crate::python::free_address;
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -80,10 +81,4 @@ fn spawn(folder: &Path, address: SocketAddr) -> Result<Child, BenchError> {
     serve.args(["-ca", "ca.pem", "-ca-key", "ca-key.pem", "-loglevel", "3"]);
     serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     serve.spawn().map_err(BenchError::io("starting cfssl"))
-}
-
-/// Free now; whoever takes it in between makes the start fail, which is seen.
-pub(crate) fn free_address() -> Result<SocketAddr, BenchError> {
-    let listener = TcpListener::bind("127.0.0.1:0");
-    listener.and_then(|listener| listener.local_addr()).map_err(BenchError::io("finding a free port"))
 }

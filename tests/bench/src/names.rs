@@ -1,8 +1,8 @@
 //! Rows: answers of the name server to `dnsperf`, of a zone with many names; beside them Knot with the same zone.
 
 use crate::Effort;
-use crate::cfssl::free_address;
 use crate::error::BenchError;
+use crate::python::free_address;
 use crate::report::{Baseline, Goal, Row};
 use crate::statistics::summary;
 use hypermesh_harness::Node;

@@ -95,8 +95,8 @@ fn is_installed() -> bool {
     python.status().is_ok_and(|status| status.success())
 }
 
-/// An address that nobody listens on. Somebody could take it before uvicorn does; then that one ends at once.
-fn free_address() -> Result<SocketAddr, BenchError> {
+/// An address that nobody listens on. Somebody could take it before the service does, which then ends at once.
+pub(crate) fn free_address() -> Result<SocketAddr, BenchError> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map_err(BenchError::io("finding a free port"))
 }

@@ -5,7 +5,7 @@
 
 /// Dies here if the environment says so.
 #[cfg(debug_assertions)]
-pub(crate) fn at(name: &str) {
+pub fn at(name: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
     static WANTED: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
@@ -26,4 +26,4 @@ pub(crate) fn at(name: &str) {
 
 /// Nothing, in a release build.
 #[cfg(not(debug_assertions))]
-pub(crate) fn at(_: &str) {}
+pub fn at(_: &str) {}
